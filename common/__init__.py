@@ -1,0 +1,1 @@
+"""What the studies share: data, metrics, networks, diffusion, training and replication."""

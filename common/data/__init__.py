@@ -1,0 +1,1 @@
+"""Data sets: building, checking, hashing and loading."""

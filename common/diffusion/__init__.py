@@ -1,0 +1,1 @@
+"""Denoising diffusion: schedule, samplers, guidance, the sampling loop."""

@@ -1,0 +1,60 @@
+"""The noise schedule of a diffusion model, after Ho et al. 2020 (DDPM, arXiv:2006.11239).
+
+With ``alpha_t = 1 - beta_t`` and ``alphabar_t = alpha_1 ... alpha_t``:
+
+    (1)  q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I)                      Ho eq. 2
+    (2)  x_t = sqrt(alphabar_t) x_0 + sqrt(1 - alphabar_t) eps,   eps ~ N(0, I)        Ho eq. 4
+
+A time is an index 0 ... steps - 1 into the tables, so index ``t`` is the paper's ``t + 1``; the
+index -1 is the data itself, with ``alphabar = 1``.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Schedule:
+    """Tables of ``beta_t`` and ``alphabar_t``; a pytree, so it may be an argument of a jit."""
+
+    betas: Float[Array, " steps"]
+    alphas_cumprod: Float[Array, " steps"]
+
+    @classmethod
+    def linear(
+        cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2
+    ) -> "Schedule":
+        """Return equally spaced betas: Ho et al. 2020, section 4, and MONAI's `linear_beta`.
+
+        The alphas are rounded to float32 before their product is taken, as MONAI does: near the
+        data 1 - alphabar is so small that the rounding changes the steps by 3e-4.
+        """
+        betas = np.linspace(beta_start, beta_end, steps).astype(np.float32)
+        product = np.cumprod(np.float32(1) - betas, dtype=np.float64)
+        return cls(jnp.asarray(betas), jnp.asarray(product, jnp.float32))
+
+    @property
+    def steps(self) -> int:
+        """Number of noise levels."""
+        return self.betas.shape[0]
+
+    def alpha_bar(self, t: Int[Array, "..."] | int) -> Float[Array, "..."]:
+        """Return ``alphabar_t``; 1 for t = -1, the data."""
+        t = jnp.asarray(t)
+        return jnp.where(t < 0, 1.0, self.alphas_cumprod[jnp.maximum(t, 0)])
+
+
+def add_noise(
+    schedule: Schedule,
+    x0: Float[Array, "batch height width channels"],
+    noise: Float[Array, "batch height width channels"],
+    t: Int[Array, " batch"],
+) -> Float[Array, "batch height width channels"]:
+    """Return ``x_t`` from data `x0` and standard normal `noise`: equation (2)."""
+    alpha_bar = schedule.alpha_bar(t).reshape(-1, *(1,) * (x0.ndim - 1))
+    return jnp.sqrt(alpha_bar) * x0 + jnp.sqrt(1 - alpha_bar) * noise

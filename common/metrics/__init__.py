@@ -1,0 +1,1 @@
+"""Metrics: pure functions matched against the references that the studies used."""

@@ -1,0 +1,60 @@
+"""What every metric asks of its input, said in one line where it is not so."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from common.errors import InputError
+
+_ROUNDING = 1e-4  # how far beyond [0, 1] rounding may carry a value
+
+
+def check_images(images: jax.Array | np.ndarray, name: str = "images", minimum: int = 1) -> None:
+    """Raise InputError unless `images` are at least `minimum` finite NHWC images in [0, 1].
+
+    Inside `jax.jit` there are no values yet: there only the shape is checked.
+    """
+    if images.ndim != 4:
+        raise InputError(f"{name}: shape {images.shape}, wanted [n, height, width, channels]")
+    _check_count(images, name, minimum)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"{name}: type {images.dtype}, wanted float in [0, 1]; divide by 255")
+    if isinstance(images, jax.core.Tracer):
+        return
+    low, high = float(images.min()), float(images.max())  # NaN where there is one
+    if not np.isfinite([low, high]).all():
+        raise InputError(f"{name}: NaN or infinite values, wanted values in [0, 1]")
+    if high > 1 + _ROUNDING:
+        raise InputError(f"{name}: values up to {high:g}, wanted [0, 1]; divide by 255?")
+    if low < -_ROUNDING:
+        raise InputError(
+            f"{name}: values down to {low:g}, wanted [0, 1]; from [-1, 1]: x / 2 + 0.5"
+        )
+
+
+def check_vectors(vectors: jax.Array | np.ndarray, name: str, minimum: int = 1) -> None:
+    """Raise InputError unless `vectors` are at least `minimum` finite rows [n, features]."""
+    if vectors.ndim != 2:
+        raise InputError(f"{name}: shape {vectors.shape}, wanted [n, features]")
+    _check_count(vectors, name, minimum)
+    check_finite(vectors, name)
+
+
+def check_finite(values: jax.Array | np.ndarray, name: str) -> None:
+    """Raise InputError where a value is NaN or infinite (not inside `jax.jit`)."""
+    if not isinstance(values, jax.core.Tracer) and not np.isfinite(values).all():
+        raise InputError(f"{name}: NaN or infinite values")
+
+
+def check_same_shape(
+    a: jax.Array | np.ndarray, b: jax.Array | np.ndarray, names: tuple[str, str]
+) -> None:
+    """Raise InputError unless both have one shape."""
+    if a.shape != b.shape:
+        raise InputError(f"{names[0]} {a.shape} and {names[1]} {b.shape}: wanted one shape")
+
+
+def _check_count(items: jax.Array | np.ndarray, name: str, minimum: int) -> None:
+    if len(items) < minimum:
+        raise InputError(f"{name}: {len(items)} given, at least {minimum} needed")

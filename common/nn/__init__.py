@@ -1,0 +1,1 @@
+"""Network parts: convolutions that are fast on every backend, and pretrained feature extractors."""

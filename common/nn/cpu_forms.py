@@ -1,0 +1,128 @@
+"""Convolutions rewritten so that no strided or dilated convolution is left, gradients included.
+
+XLA's CPU backend has fast kernels for plain convolutions only. Three identities, exact but for
+the order of summation:
+
+    strided      space-to-depth of the input, then a stride-1 convolution with a smaller kernel
+    transposed   a stride-1 convolution to stride^2 times the channels, then depth-to-space
+    upsampled    nearest-neighbour enlarging by 2 and 3x3: as transposed, with the taps that meet
+                 the same pixel added up, 16 multiplications where the plain form has 36
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+# Rows 2q - 1 (phase 0) and 2q (phase 1) of the enlarged image's convolution see rows q - 1 (tap 0)
+# and q (tap 1) of the image: which of the three rows of the kernel fall on which. [tap, phase, row]
+_MERGED = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 1], [0, 1, 1]]], np.float32)
+AnyArray = Any  # of NumPy or JAX
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+def plain(x: AnyArray, kernel: AnyArray, pads: Pads) -> jax.Array:
+    """Return the stride-1 convolution with zeros added before and after height and width.
+
+    Where the output is larger than the input the zeros are added beforehand: XLA would else let
+    the two change places in the kernel's gradient, which its CPU backend has no fast way for.
+    """
+    if any(sum(pad) >= k for pad, k in zip(pads, kernel.shape[:2], strict=True)):
+        edges = [(*pad, 0) for pad in pads]
+        x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+        pads = ((0, 0), (0, 0))
+    return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=LAYOUT)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def strided(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
+    """Return the strided convolution: XLA's forward pass is fast, its gradients are rewritten."""
+    return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
+
+
+def _strided_forward(x, kernel, stride, pads):
+    return strided(x, kernel, stride, pads), (x, kernel)
+
+
+def _strided_backward(stride, pads, kept, gradient):
+    _, pull = jax.vjp(lambda x, kernel: space_to_depth_form(x, kernel, stride, pads), *kept)
+    return pull(lax.optimization_barrier(gradient))
+
+
+strided.defvjp(_strided_forward, _strided_backward)
+
+
+def space_to_depth_form(
+    x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads
+) -> jax.Array:
+    """Return the strided convolution as a stride-1 convolution of stride x stride blocks."""
+    batch, height, width, channels = x.shape
+    features = kernel.shape[3]
+    taps = [-(-k // s) for k, s in zip(kernel.shape[:2], stride, strict=True)]  # in blocks
+    sides = zip((height, width), kernel.shape[:2], stride, pads, strict=True)
+    out = [(size + sum(pad) - k) // s + 1 for size, k, s, pad in sides]
+    blocks = [o + t - 1 for o, t in zip(out, taps, strict=True)]
+    edges = [
+        (before, block * s - size - before, 0)  # what no window reaches is cut off
+        for (before, _), block, s, size in zip(pads, blocks, stride, (height, width), strict=True)
+    ]
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    x = x.reshape(batch, blocks[0], stride[0], blocks[1], stride[1], channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, *blocks, -1)
+    filled = [(0, t * s - k) for t, s, k in zip(taps, stride, kernel.shape[:2], strict=True)]
+    kernel = jnp.pad(kernel, (*filled, (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps[0], stride[0], taps[1], stride[1], channels, features)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*taps, -1, features)
+    return plain(x, kernel, ((0, 0), (0, 0)))
+
+
+def transposed(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
+    """Return the transposed convolution with `pads` about the input spread out by `stride`."""
+    sides = [
+        _subpixel_side(*side)
+        for side in zip(x.shape[1:3], kernel.shape[:2], stride, pads, strict=True)
+    ]
+    taps, (channels, features) = [side[0] for side in sides], kernel.shape[2:]
+    filled = [(0, t * s - k) for t, s, k in zip(taps, stride, kernel.shape[:2], strict=True)]
+    kernel = jnp.pad(kernel, (*filled, (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps[0], stride[0], taps[1], stride[1], channels, features)
+    kernel = jnp.flip(kernel, (1, 3)).transpose(0, 2, 4, 1, 3, 5).reshape(*taps, channels, -1)
+    edges = [(*side[1], 0) for side in sides]
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    y = _depth_to_space(plain(x, kernel, ((0, 0), (0, 0))), stride, features)
+    (_, _, top, height), (_, _, left, width) = sides
+    return y[:, top : top + height, left : left + width]
+
+
+def _subpixel_side(
+    size: int, kernel: int, stride: int, pad: tuple[int, int]
+) -> tuple[int, tuple[int, int], int, int]:
+    """Return taps, padding, first output row and their number, for one side of the image."""
+    out = (size - 1) * stride + 1 + sum(pad) - kernel + 1
+    taps = -(-kernel // stride)
+    first = (-1 - pad[0]) // stride  # block of the input before the first window
+    start = -(stride * first + 1 + pad[0])
+    rows = -(-(start + out) // stride)
+    before, after = -(first + 1), first + rows + taps - size
+    return taps, (before, after), start, out
+
+
+def upsampled(x: AnyArray, kernel: AnyArray) -> jax.Array:
+    """Return nearest-neighbour enlarging by 2 followed by a 3x3 convolution that keeps the size."""
+    channels, features = kernel.shape[2:]
+    kernel = jnp.einsum("usk,vtl,klio->uvisto", _MERGED, _MERGED, kernel, precision="highest")
+    kernel = kernel.reshape(2, 2, channels, 4 * features).astype(x.dtype)
+    y = _depth_to_space(plain(x, kernel, ((1, 1), (1, 1))), (2, 2), features)
+    return y[:, 1:-1, 1:-1]
+
+
+def _depth_to_space(x: AnyArray, stride: tuple[int, int], features: int) -> jax.Array:
+    batch, height, width, _ = x.shape
+    x = x.reshape(batch, height, width, *stride, features).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, height * stride[0], width * stride[1], features)

@@ -1,0 +1,99 @@
+"""Group normalisation whose gradient is written out: a few passes over the activations.
+
+With m and r the mean and the inverse standard deviation of a group, and y = (x - m) r s + b:
+
+    (1)  dx = r s dy - r mean(s dy) - r (x - m) r mean(s dy (x - m) r)
+
+the means being taken over the group. Automatic differentiation of the same function keeps and
+passes over several arrays more. The backward pass begins with a barrier: without it XLA's CPU
+backend computes parts of the convolution's gradient again inside it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+Images = Float[Array | np.ndarray, "batch height width channels"]
+Vector = Float[Array | np.ndarray, " channels"]
+
+
+class GroupNorm(nnx.Module):
+    """Group normalisation (Wu & He 2018), with SiLU behind it if `silu`; as `flax.nnx.GroupNorm`.
+
+    `scale` and `bias` [channels]. Statistics in float32, the result in `dtype`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        groups: int,
+        *,
+        epsilon: float = 1e-6,
+        silu: bool = False,
+        dtype: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        if features % groups:
+            raise ValueError(f"{features} channels do not share out over {groups} groups")
+        self.scale = nnx.Param(jnp.ones(features))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.groups, self.epsilon, self.silu, self.dtype = groups, epsilon, silu, dtype
+
+    def __call__(self, x: Images) -> Float[Array, "batch height width channels"]:
+        """Return `x` normalised over height, width and the channels of each group."""
+        y = group_norm(
+            x.astype(jnp.float32), self.scale[...], self.bias[...], self.groups, self.epsilon,
+            self.silu,
+        )  # fmt: skip
+        return y.astype(self.dtype or jnp.float32)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def group_norm(
+    x: Images, scale: Vector, bias: Vector, groups: int, epsilon: float, silu: bool
+) -> Float[Array, "batch height width channels"]:
+    """Return group normalisation of `x`, then scale, bias, and SiLU if `silu`."""
+    return _forward(x, scale, bias, groups, epsilon, silu)[0]
+
+
+def _forward(x, scale, bias, groups, epsilon, silu):
+    mean = _group_mean(x.mean((1, 2)), groups)
+    variance = _group_mean(jnp.square(x - mean).mean((1, 2)), groups)
+    inverse = lax.rsqrt(variance + epsilon)
+    z = (x - mean) * (inverse * scale) + bias
+    return (z * lax.logistic(z) if silu else z), (x, mean, inverse, scale, bias)
+
+
+def _backward(groups, epsilon, silu, kept, gradient):
+    kept, gradient = lax.optimization_barrier((kept, gradient))
+    x, mean, inverse, scale, bias = kept
+    if silu:
+        z = (x - mean) * (inverse * scale) + bias
+        sigmoid = lax.logistic(z)
+        gradient = gradient * (sigmoid * (1 + z * (1 - sigmoid)))
+        gradient = lax.optimization_barrier(gradient)
+    pixels = x.shape[1] * x.shape[2]
+    total = gradient.sum((1, 2))
+    correlation = (gradient * (x - mean)).sum((1, 2)) * inverse[:, 0, 0]
+    shift = _group_mean(scale * total / pixels, groups)
+    slope = _group_mean(scale * correlation / pixels, groups)
+    dx = (inverse * scale) * gradient - inverse * shift - (x - mean) * (inverse**2 * slope)
+    return dx, correlation.sum(0), total.sum(0)
+
+
+def _group_mean(values: Float[Array | np.ndarray, "batch channels"], groups: int) -> Array:
+    """Return the mean over each group's channels, for every channel: [batch, 1, 1, channels]."""
+    batch, channels = values.shape
+    means = values.reshape(batch, groups, -1).mean(2)
+    return jnp.repeat(means, channels // groups, axis=1)[:, None, None]
+
+
+group_norm.defvjp(_forward, _backward)

@@ -1,0 +1,1 @@
+"""From an experiment file to a verdict: configs, runs, claims, manifests, comparisons."""

@@ -1,0 +1,81 @@
+"""Tests that a study's ``claims.py`` is written with.
+
+Each looks at one number per seed and asks on which side of zero its mean lies: supported if the
+one-sided 95% confidence bound m - t s / sqrt(n) is above zero, contradicted if m + t s / sqrt(n)
+is below, inconclusive otherwise. Comparisons are paired: the difference is taken inside a seed.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from common.replication.metrics_file import value_at
+from common.replication.verdicts import Verdict, student, too_few
+
+
+def values(seeds: Sequence[dict[str, Any]], path: str) -> list[float]:
+    """Return the metric at a dotted path for every seed; NaN where it is absent."""
+    found = [value_at(seed, path) for seed in seeds]
+    return [math.nan if value is None else value for value in found]
+
+
+def series(seeds: Sequence[dict[str, Any]], paths: Sequence[str]) -> list[list[float]]:
+    """Return for every seed the list of its metrics at `paths`."""
+    return [list(row) for row in zip(*(values(seeds, path) for path in paths), strict=True)]
+
+
+def positive(per_seed: Sequence[float], what: str) -> Verdict:
+    """Return whether the mean of `per_seed` is above zero; `what` names the quantity."""
+    return _on_side(per_seed, what, 1)
+
+
+def negative(per_seed: Sequence[float], what: str) -> Verdict:
+    """Return whether the mean of `per_seed` is below zero."""
+    return _on_side(per_seed, what, -1)
+
+
+def greater(ours: Sequence[float], than: Sequence[float], what: str) -> Verdict:
+    """Return whether `ours` exceeds `than`, paired by seed."""
+    return positive([a - b for a, b in zip(ours, than, strict=True)], what)
+
+
+def increases(
+    per_seed: Sequence[Sequence[float]], what: str, x: Sequence[float] | None = None
+) -> Verdict:
+    """Return whether a quantity rises: the least-squares slope of every seed's series over `x`.
+
+    Args:
+        per_seed: for every seed, the quantity at each of at least two points.
+        what: the quantity, for the detail line.
+        x: where the points lie; by default 0, 1, 2, …
+    """
+    slopes = [_slope(row, x) for row in per_seed]
+    return positive(slopes, f"slope of {what}")
+
+
+def decreases(
+    per_seed: Sequence[Sequence[float]], what: str, x: Sequence[float] | None = None
+) -> Verdict:
+    """Return whether a quantity falls; see :func:`increases`."""
+    return negative([_slope(row, x) for row in per_seed], f"slope of {what}")
+
+
+def _on_side(per_seed: Sequence[float], what: str, sign: int) -> Verdict:
+    if refused := too_few(len(per_seed)):
+        return refused
+    if not all(math.isfinite(value) for value in per_seed):
+        return Verdict("not testable", f"{what}: not measured in every seed")
+    count, mean = len(per_seed), float(np.mean(per_seed))
+    half = student(0.95, count) * float(np.std(per_seed, ddof=1)) / math.sqrt(count)
+    detail = f"{what} {mean:.4g} ± {half:.2g} (one-sided 95%, {count} seeds)"
+    if sign * mean - half > 0:
+        return Verdict("supported", detail)
+    return Verdict("contradicted" if sign * mean + half < 0 else "inconclusive", detail)
+
+
+def _slope(row: Sequence[float], x: Sequence[float] | None) -> float:
+    at = np.arange(len(row), dtype=np.float64) if x is None else np.asarray(x, np.float64)
+    at = at - at.mean()
+    return float(at @ np.asarray(row, np.float64) / (at @ at))

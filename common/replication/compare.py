@@ -1,0 +1,102 @@
+"""Reported against replicated: every number and claim of a source beside ours, with a verdict."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError, nearest
+from common.files import write_atomic
+from common.replication import config as configs
+from common.replication import metrics_file, page, reported, results, studies
+from common.replication.comparison import ClaimRow, Comparison, NumberRow, markdown
+from common.replication.reported import Number, Reported
+from common.replication.verdicts import Verdict, judge, too_few
+
+
+def compare(study: str, folder: Path) -> Comparison:
+    """Compare the results in `folder` with the study's ``reported.toml``.
+
+    Raises:
+        InputError: no results there, or a ``reported.toml`` that does not follow the schema.
+    """
+    manifest, source = results.manifest(folder), reported.load(study)
+    seeds = metrics_file.load(folder / "metrics.json")
+    refused = too_few(len(seeds))
+    if manifest["scale"] == "smoke":
+        refused = Verdict("no verdict", "a smoke run never gives one")
+    reason = reported.incomparable(source, dict(configs.leaves(manifest["config"])))
+    dataset = manifest["dataset"]
+    return Comparison(
+        study=study,
+        experiment=manifest["experiment"],
+        title=manifest["title"],
+        scale=manifest["scale"],
+        dataset=dataset["name"],
+        description=dataset["description"],
+        stand_in=dataset["stand_in"],
+        seeds=tuple(manifest["seeds"]),
+        source=source.source,
+        source_dataset=source.dataset,
+        incomparable=reason,
+        numbers=tuple(_number(number, seeds, refused, reason) for number in source.numbers),
+        claims=_claims(study, source, seeds, refused),
+        absent=source.absent,
+        deviations=tuple(
+            (entry["field"], configs.toml(entry["published"]), configs.toml(entry["ours"]))
+            for entry in manifest["differences"]
+        ),
+    )
+
+
+def _number(
+    number: Number, seeds: Sequence[Any], refused: Verdict | None, reason: str
+) -> NumberRow:
+    found = [metrics_file.value_at(seed, number.metric) for seed in seeds]
+    ours = tuple(value for value in found if value is not None)
+    if len(ours) < len(found):
+        return NumberRow(number, (), Verdict("not comparable", "not measured here"))
+    if refused or reason:
+        return NumberRow(number, ours, refused or Verdict("not comparable", reason))
+    return NumberRow(number, ours, judge(ours, number.value, number.better, number.floor))
+
+
+def _claims(
+    study: str, source: Reported, seeds: Sequence[Any], refused: Verdict | None
+) -> tuple[ClaimRow, ...]:
+    rows = []
+    for claim in source.claims:
+        if claim.not_testable:
+            verdict = Verdict("not testable", claim.not_testable)
+        else:
+            tests = studies.load(study, "claims")
+            if not hasattr(tests, claim.test):
+                known = nearest(claim.test, [name for name in vars(tests) if name[0] != "_"])
+                raise InputError(
+                    f"papers/{study}/reported.toml: claim {claim.id}: claims.py has no function "
+                    f"'{claim.test}', {known}"
+                )
+            verdict = refused or getattr(tests, claim.test)(seeds)
+        rows.append(ClaimRow(claim.id, claim.text, claim.source, verdict))
+    return tuple(rows)
+
+
+def all_of(study: str) -> list[Comparison]:
+    """Return the comparison of every committed result of a study, smoke runs left out."""
+    comparisons = [compare(study, folder) for folder in results.found(study)]
+    return [comparison for comparison in comparisons if comparison.scale != "smoke"]
+
+
+def write_suite(comparisons: Sequence[Comparison]) -> list[Path]:
+    """Write ``results/comparison.json``, ``.md`` and ``index.html`` from all comparisons."""
+    folder = studies.ROOT / "results"
+    plain = {"comparisons": [dataclasses.asdict(comparison) for comparison in comparisons]}
+    body = "\n".join(markdown(comparison) for comparison in comparisons)
+    files = {
+        "comparison.json": metrics_file.dumps(plain),
+        "comparison.md": f"# Reported and replicated\n\n{body}",
+        "index.html": page.suite(comparisons, folder),
+    }
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    return [folder / name for name in files]

@@ -1,0 +1,108 @@
+"""One experiment's results beside what its source reports: rows, tables, Markdown."""
+
+import dataclasses
+from pathlib import Path
+
+from common.replication import tables
+from common.replication.reported import Absent, Number
+from common.replication.verdicts import Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberRow:
+    """A reported number, ours of every seed (none if not measured), and the verdict."""
+
+    number: Number
+    ours: tuple[float, ...]
+    verdict: Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimRow:
+    """A claim of the source and the verdict."""
+
+    id: str
+    text: str
+    source: str
+    verdict: Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One experiment's results beside what the source reports."""
+
+    study: str
+    experiment: str
+    title: str
+    scale: str
+    dataset: str
+    description: str  # of the data set
+    stand_in: bool
+    seeds: tuple[int, ...]
+    source: str
+    source_dataset: str
+    incomparable: str  # why numbers are not comparable, or ''
+    numbers: tuple[NumberRow, ...]
+    claims: tuple[ClaimRow, ...]
+    absent: tuple[Absent, ...]
+    deviations: tuple[tuple[str, str, str], ...]  # field, published, ours
+
+    @property
+    def data(self) -> str:
+        """Name of the data set, with the word stand-in where it is one."""
+        return f"{self.dataset} (stand-in)" if self.stand_in else self.dataset
+
+
+def write_tables(comparison: Comparison, folder: Path) -> None:
+    """Write ``comparison``, ``claims`` and ``deviations`` as CSV and Markdown."""
+    for name, table in as_tables(comparison).items():
+        tables.write(table, folder, name)
+
+
+def as_tables(comparison: Comparison) -> dict[str, tables.Table]:
+    """Return the comparison as tables of numbers, claims and deviations."""
+    on = f"{comparison.study}, {comparison.experiment}, on {comparison.data}"
+    numbers = [
+        (
+            row.number.id,
+            row.number.value,
+            tables.spread(row.ours) if row.ours else None,
+            row.number.unit,
+            len(row.ours) or None,
+            row.verdict.word,
+            "see below" if row.verdict.detail == comparison.incomparable else row.verdict.detail,
+        )
+        for row in comparison.numbers
+    ]
+    claims = [(row.text, row.verdict.word, row.verdict.detail) for row in comparison.claims]
+    return {
+        "comparison": tables.Table(
+            f"Reported and ours: {on}",
+            ("number", "reported", "ours", "unit", "seeds", "verdict", "detail"),
+            tuple(numbers),
+        ),
+        "claims": tables.Table(f"Claims: {on}", ("claim", "verdict", "detail"), tuple(claims)),
+        "deviations": tables.Table(
+            f"Deviations from the published configuration: {on}",
+            ("field", "published", "ours"),
+            comparison.deviations,
+        ),
+    }
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return one comparison as Markdown."""
+    data = f"{comparison.data}: {comparison.description}"
+    lines = [
+        f"## {comparison.study}: {comparison.experiment}\n",
+        f"{comparison.title}. Data: {data}. Seeds: {', '.join(map(str, comparison.seeds))}.\n",
+        f"Source: {comparison.source}. Its data: {comparison.source_dataset}.\n",
+    ]
+    for name, table in as_tables(comparison).items():
+        if table.rows:
+            lines.append(f"**{table.title}**\n\n{tables.markdown(table)}")
+        if name == "comparison" and comparison.incomparable:
+            lines.append(f"Not comparable because {comparison.incomparable}.\n")
+    for entry in comparison.absent:
+        lines.append(f"Claimed without a published measurement: {entry.text} ({entry.source}).\n")
+    return "\n".join(lines)

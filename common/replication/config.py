@@ -1,0 +1,176 @@
+"""Typed, frozen, nested configs: overriding fields by dotted name, and saying what differs.
+
+A config is a frozen dataclass whose defaults are the published values and whose sections are
+frozen dataclasses again. Overrides come from the ``[config]`` tables of an experiment file and
+from ``--set section.field=value``; both are checked against the field's type.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from common.errors import InputError, nearest
+
+C = TypeVar("C")
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One deviation from the published protocol: a dotted field with both values."""
+
+    field: str
+    published: Any
+    ours: Any
+
+    def __str__(self) -> str:
+        return f"{self.field}: {toml(self.ours)} (published: {toml(self.published)})"
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Return ``{"section.field": value}`` for every field of a config, in order of declaration."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, name + "."))
+        else:
+            flat[name] = value
+    return flat
+
+
+def differences(config: Any, published: Any) -> tuple[Difference, ...]:
+    """Return the fields in which `config` differs from `published`: the list of deviations."""
+    ours, theirs = flatten(config), flatten(published)
+    return tuple(
+        Difference(name, theirs[name], value)
+        for name, value in ours.items()
+        if value != theirs[name]
+    )
+
+
+def digest(*parts: Any) -> str:
+    """Return 12 hexadecimal digits that identify configs, numbers, texts and lists of these."""
+    plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) else p for p in parts]  # type: ignore[arg-type]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def toml(value: Any) -> str:
+    """Return a config value as it is written in TOML."""
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    return json.dumps(value) if isinstance(value, bool | str) else str(value)
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Return name and value of ``section.field=value``; the value is TOML or a bare word.
+
+    Raises:
+        InputError: there is no ``=`` or no name before it.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InputError(f"--set {text}: write it as section.field=value")
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        parsed = {}
+    # A text that holds a line break could define more than the value; it is a bare word then.
+    return name.strip(), parsed["value"] if set(parsed) == {"value"} else value.strip()
+
+
+def override(config: C, changes: Mapping[str, Any], where: str = "--set") -> C:
+    """Return `config` with `changes` applied, each checked against the type of its field.
+
+    Args:
+        config: a frozen dataclass, nested.
+        changes: ``{"section.field": value}``, or nested tables as TOML gives them, or both.
+        where: the flag or file named in an error.
+
+    Raises:
+        InputError: an unknown field, or a value that the field's type does not admit.
+    """
+    names = list(flatten(config))
+    for name, value in leaves(changes):
+        if name not in names:
+            raise InputError(f"{where} {name}: no such field, {_nearest_field(name, names)}")
+        config = _replaced(config, name.split("."), value, f"{where} {name}")
+    return config
+
+
+def leaves(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted name and value of every entry of nested tables."""
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _nearest_field(name: str, names: list[str]) -> str:
+    """Look among the fields of the section named, else everywhere, else name the sections."""
+    section = name.partition(".")[0]
+    if inside := [known for known in names if known.startswith(f"{section}.")]:
+        return nearest(name, inside) if name != section else f"choose one of {', '.join(inside)}"
+    everywhere = nearest(name, names)
+    sections = {known.partition(".")[0] for known in names}
+    return everywhere if everywhere.startswith("did") else nearest(section, sections)
+
+
+def _replaced(config: Any, path: list[str], value: Any, where: str) -> Any:
+    name, *rest = path
+    if rest:
+        new = _replaced(getattr(config, name), rest, value, where)
+    else:
+        new = checked(value, get_type_hints(type(config))[name], where)
+    try:
+        return dataclasses.replace(config, **{name: new})
+    except ValueError as error:  # a check in the config's own __post_init__
+        raise InputError(f"{where} = {toml(value)}: {error}") from None
+
+
+def checked(value: Any, kind: Any, where: str) -> Any:
+    """Return `value` as the annotated type `kind`: int widens to float, a list becomes a tuple.
+
+    Raises:
+        InputError: `value` is not of that type; the line begins with `where`.
+    """
+    origin, options = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if any(value == option and type(value) is type(option) for option in options):
+            return value
+        words = [str(option) for option in options]
+        raise InputError(
+            f"{where} = {toml(value)}: not a valid value, {nearest(str(value), words)}"
+        )
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = options[:1] * len(value) if options[-1] is Ellipsis else options
+        if len(kinds) == len(value):
+            return tuple(checked(v, k, where) for v, k in zip(value, kinds, strict=True))
+    if origin in (Union, types.UnionType):
+        for option in options:
+            try:
+                return checked(value, option, where)
+            except InputError:
+                continue
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind in (bool, int, str) and type(value) is kind:
+        return value
+    raise InputError(f"{where} = {toml(value)}: must be {_described(kind)}")
+
+
+def _described(kind: Any) -> str:
+    origin, options = get_origin(kind), get_args(kind)
+    if origin is tuple and options[-1] is Ellipsis:
+        return f"a list such as [a, b], each {_described(options[0])}"
+    if origin is tuple:
+        return f"a list of {len(options)}, each {_described(options[0])}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(option) for option in options)
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return words.get(kind, str(kind))

@@ -1,0 +1,127 @@
+"""From a command's words to a :class:`~common.replication.run.Run`."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError, nearest
+from common.replication import config as configs
+from common.replication import experiment as experiments
+from common.replication import raw as raw_data
+from common.replication import results, studies
+from common.replication.run import Run
+
+
+class RawNeededError(InputError):
+    """An experiment on data that the user must give."""
+
+
+def plan(
+    study: str,
+    experiment: str = experiments.DEFAULT,
+    *,
+    settings: Sequence[str] = (),
+    seeds: tuple[int, ...] | None = None,
+    raw: Path | None = None,
+    out: Path | None = None,
+    skip_bad: bool = False,
+    home: Path | None = None,
+) -> Run:
+    """Return the run that is meant.
+
+    Args:
+        study: name of a study, complete.
+        experiment: name of one of its experiments.
+        settings: ``section.field=value`` each, over the experiment's config.
+        seeds: instead of the experiment's.
+        raw: the user's data folder; by default the one given last time for this data set.
+        out: the results folder; by default the study's own for the experiment as it stands, and
+            one in the work folder for a variant or a smoke run.
+        skip_bad: go on without bad raw files.
+        home: instead of the folder for data and runs.
+
+    Raises:
+        InputError: something named does not exist, is needed, or does not fit.
+    """
+    chosen = experiments.load(study, experiment)
+    module = studies.load(study)
+    where = f"experiments/{study}/{experiment}.toml"
+    base = configs.override(module.published, chosen.config, where)
+    config = base
+    for setting in settings:
+        name, value = configs.assignment(setting)
+        config = configs.override(config, {name: value})
+    folder, key = _raw(study, chosen, config.data.dataset, module.datasets, raw)
+    committed = results.folder(study, experiment)
+    run = Run(
+        study=study,
+        experiment=chosen,
+        config=config,
+        published=module.published,
+        seeds=seeds or chosen.seeds,
+        out=out.absolute() if out else committed,
+        raw=folder,
+        skip_bad=skip_bad,
+        raw_key=key,
+        home=home,
+    )
+    variant = config != base or run.seeds != chosen.seeds or skip_bad
+    if out is None and (variant or chosen.scale == "smoke"):
+        return dataclasses.replace(run, out=run.work / "results")
+    if variant and run.out.resolve() == committed.resolve():
+        raise InputError(
+            f"--out {out}: holds the results of {experiment} itself, this is a variant"
+        )
+    if run.out.exists() and not run.out.is_dir():
+        raise InputError(f"--out {out}: is a file; give a folder")
+    return run
+
+
+def for_data(study: str, name: str | None) -> list[str]:
+    """Return the experiments meant by the name of an experiment, of a data set, or by None.
+
+    Without a name these are the experiments on the data of the source.
+
+    Raises:
+        InputError: the study has no experiment or data set of that name.
+    """
+    known = experiments.names(study)
+    if name in known:
+        return [str(name)]
+    module = studies.load(study)
+    wanted = name or module.published.data.dataset
+    if wanted not in module.datasets:
+        options = nearest(wanted, [*known, *module.datasets])
+        raise InputError(f"unknown experiment or data set '{wanted}' of {study}, {options}")
+    using = [other for other in known if dataset(study, other) == wanted]
+    if not using:
+        raise InputError(f"no experiment of {study} uses the data set '{wanted}'")
+    return using
+
+
+def dataset(study: str, experiment: str) -> str:
+    """Return the name of the data set that an experiment uses."""
+    where = f"experiments/{study}/{experiment}.toml"
+    changes = experiments.load(study, experiment).config
+    return configs.override(studies.load(study).published, changes, where).data.dataset
+
+
+def _raw(
+    study: str, experiment: experiments.Experiment, name: str, datasets: Any, raw: Path | None
+) -> tuple[Path | None, str]:
+    """Return the raw folder and its key: given, remembered, or none because none is needed."""
+    needed = datasets[name].raw
+    if needed is None:
+        if raw:
+            others = sorted(other for other in datasets if datasets[other].raw)
+            raise InputError(
+                f"--raw {raw}: {experiment.name} uses '{name}', which comes with the project; "
+                f"--raw is for experiments on {', '.join(others)}"
+            )
+        return None, ""
+    if raw:
+        return raw.absolute(), raw_data.key(raw.absolute())
+    if remembered := raw_data.recall(study, name):
+        return remembered
+    raise RawNeededError(f"{experiment.name} needs --raw DIR: {experiment.raw or needed}")

@@ -1,0 +1,45 @@
+"""The user's data folder: what identifies its files, and where it was last time."""
+
+import json
+from pathlib import Path
+
+from common import paths
+from common.errors import InputError
+from common.files import write_atomic
+from common.replication import config as configs
+
+
+def key(folder: Path) -> str:
+    """Return 12 hexadecimal digits over name, size and time of change of all files below.
+
+    The files are not read: other files mean another preparation, and the content hash of what
+    was prepared tells what is in them.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--raw {folder}: no such folder")
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    states = [(str(path.relative_to(folder)), path.stat()) for path in found]
+    return configs.digest([(name, state.st_size, state.st_mtime_ns) for name, state in states])
+
+
+def remember(study: str, dataset: str, folder: Path) -> None:
+    """Note that `folder` holds the raw files of a data set, so that --raw need not be repeated."""
+    note = {"folder": str(folder), "key": key(folder)}
+    write_atomic(_note(study, dataset), json.dumps(note))
+
+
+def recall(study: str, dataset: str) -> tuple[Path, str] | None:
+    """Return folder and key as last remembered, with today's key if the folder is still there."""
+    try:
+        note = json.loads(_note(study, dataset).read_text())
+    except FileNotFoundError:
+        return None
+    folder = Path(note["folder"])
+    return folder, key(folder) if folder.is_dir() else note["key"]
+
+
+def _note(study: str, dataset: str) -> Path:
+    return paths.data() / study / f"{dataset}.raw.json"

@@ -1,0 +1,68 @@
+"""A results folder: ``metrics.json``, ``manifest.json``, ``samples.npz``, ``tables``, ``figures``.
+
+A folder without ``manifest.json`` is no result: that file is taken away first and written last.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+from common.files import write_atomic
+from common.replication import studies
+
+FILES = ("metrics.json", "samples.npz")
+FOLDERS = ("tables", "figures")
+
+
+def folder(study: str, experiment: str) -> Path:
+    """Return the folder of an experiment's committed results."""
+    return studies.folder(study) / "results" / experiment
+
+
+def found(study: str) -> list[Path]:
+    """Return the folders of a study's committed results, sorted."""
+    manifests = (studies.folder(study) / "results").glob("*/manifest.json")
+    return sorted(file.parent for file in manifests)
+
+
+def manifest(results: Path) -> dict[str, Any]:
+    """Read the manifest of a results folder.
+
+    Raises:
+        InputError: it holds no finished results.
+    """
+    try:
+        return json.loads((results / "manifest.json").read_text())
+    except FileNotFoundError:
+        raise InputError(f"{results}: no results here; run replicate first") from None
+
+
+def install(built: Path, out: Path) -> None:
+    """Move finished results from `built` to `out`, whose manifest vanishes first and comes last."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "manifest.json").unlink(missing_ok=True)
+    for name in FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
+    for path in sorted(built.rglob("*")):
+        if path.is_file() and path.name != "manifest.json":
+            write_atomic(out / path.relative_to(built), path.read_bytes())
+    write_atomic(out / "manifest.json", (built / "manifest.json").read_bytes())
+    shutil.rmtree(built)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a compressed ``.npz`` whose bytes depend on nothing but the arrays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as file:
+        ordered: dict[str, Any] = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
+        np.savez_compressed(file, **ordered)
+        file.seek(0)
+        write_atomic(path, file.read())

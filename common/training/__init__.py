@@ -1,0 +1,1 @@
+"""What a training loop calls: random streams, data parallelism, checkpoints, metric log."""

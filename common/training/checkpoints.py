@@ -1,0 +1,219 @@
+"""Checkpoints: state, data iterator and step together, through Orbax.
+
+`FOLDER/<step>/state` holds the leaves of the state one after another, in one array a dtype, and
+`FOLDER/<step>/record` their names and shapes, the iterator's position, the metrics and whatever
+else the loop carries, as JSON. One array a dtype because Orbax takes more than a millisecond a
+leaf: 0.9 s for the 600 leaves of a small U-Net with Adam, which take a fifth of that packed.
+
+Orbax writes into a folder of another name and renames it when all is there, so a folder named by
+a step is whole, whenever the process was killed. Which ones to keep is decided here and not by
+Orbax's CheckpointManager, which deletes a folder in place, so that a kill leaves a half that
+bears a step's name, and which cannot pass over a checkpoint that the disk has damaged.
+"""
+
+import math
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, SupportsFloat
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from common.errors import InputError
+from common.training.finite import Diverged
+from common.training.packing import Leaf, describe, pack, unpack
+
+_DELETED = ".deleted-"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `Checkpoints.save` was given, read back."""
+
+    step: int
+    state: PyTree
+    iterator: dict[str, Any]
+    metrics: dict[str, float]
+    extra: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one training: the last `keep` and, by the metric named `best`, the best.
+
+    Every process of a training calls `save` with the same state, and process 0 writes it; any
+    process may read. `mode` says whether the least or the greatest value is the best; of equal
+    values the earliest is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keep: int = 2,
+        best: str | None = None,
+        mode: Literal["min", "max"] = "min",
+    ):
+        self.folder, self._keep, self._best = Path(folder).absolute(), max(keep, 1), best
+        self._sign = 1 if mode == "min" else -1
+        self._writer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        me = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+        )
+        # reads wait for no other process
+        self._reader = ocp.Checkpointer(
+            ocp.CompositeCheckpointHandler(
+                composite_options=ocp.CompositeOptions(multiprocessing_options=alone)
+            ),
+            multiprocessing_options=alone,
+        )
+        self._values = {step: self._value(self._metrics(step)) for step in self.steps()}
+
+    def steps(self) -> list[int]:
+        """Return the steps that have a checkpoint, in ascending order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    def last_good(self) -> Path | None:
+        """Return the folder of the newest checkpoint, None where there is none."""
+        steps = self.steps()
+        return self.folder / str(steps[-1]) if steps else None
+
+    def save(
+        self,
+        step: int,
+        state: PyTree,
+        iterator: Mapping[str, Any],
+        metrics: Mapping[str, SupportsFloat],
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the checkpoint of `step` steps done; it is on disk when this returns.
+
+        `state` is a pytree of arrays, whole on every device; `iterator` is what `get_state`
+        returned, the same for every process; `extra` is what else the loop must find again (early
+        stop, plateau), as JSON. Raises `Diverged`, and writes nothing, where the state is not
+        finite: what can be restored is always good.
+        """
+        arrays = pack(state)
+        for array in arrays.values():
+            if jnp.issubdtype(array.dtype, jnp.inexact) and not np.isfinite(array).all():
+                raise Diverged(step, self.last_good(), "the training state is not finite")
+        record = {
+            "leaves": describe(state),
+            "iterator": dict(iterator),
+            "metrics": {name: float(value) for name, value in metrics.items()},
+            "extra": dict(extra or {}),
+        }
+        self._writer.save(
+            self.folder / str(step),
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(arrays), record=ocp.args.JsonSave(record)
+            ),
+            force=True,  # over one that was passed over as damaged
+        )
+        self._values[step] = self._value(metrics)
+        if jax.process_index() == 0:
+            self._prune(step)
+
+    def restore_last(self, template: PyTree) -> Restored | None:
+        """Return the newest checkpoint that can be read, None where there is none.
+
+        The state comes back with the structure, the shapes and the shardings of `template`, which
+        may be arrays or `jax.ShapeDtypeStruct`s, on any number of devices. A damaged checkpoint
+        is passed over with a warning. Raises `InputError` where another model wrote it.
+        """
+        for step in reversed(self.steps()):
+            try:
+                record, arrays = self._read(step)
+            except Exception as error:
+                first = str(error).partition("\n")[0]
+                warnings.warn(
+                    f"checkpoint {self.folder / str(step)} is damaged and passed over: {first}",
+                    stacklevel=2,
+                )
+            else:
+                return self._restored(step, record, arrays, template)
+        return None
+
+    def restore_best(self, template: PyTree) -> Restored | None:
+        """Return the checkpoint with the best metric, None where none has that metric.
+
+        Raises `InputError` where it is damaged: the second best would be another result.
+        """
+        if self._best is None:
+            raise ValueError("Checkpoints was made without the name of a metric to judge by")
+        step = self._best_step(self.steps())
+        if step is None:
+            return None
+        try:
+            record, arrays = self._read(step)
+        except Exception as error:
+            raise InputError(
+                f"best checkpoint {self.folder / str(step)} is damaged: "
+                f"delete {self.folder} and train again"
+            ) from error
+        return self._restored(step, record, arrays, template)
+
+    def _read(self, step: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return the record and the packed state; raises whatever a damaged file leads to."""
+        path = self.folder / str(step)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(), record=ocp.args.JsonRestore())
+        read = self._reader.restore(path, args=args)
+        return read["record"], read["state"]
+
+    def _restored(
+        self, step: int, record: dict[str, Any], arrays: dict[str, np.ndarray], template: PyTree
+    ) -> Restored:
+        if difference := _difference(record.pop("leaves"), describe(template)):
+            raise InputError(
+                f"checkpoint {self.folder / str(step)} was written by another model: "
+                f"{difference}; delete {self.folder} to train anew"
+            )
+        return Restored(step, unpack(arrays, template), **record)
+
+    def _metrics(self, step: int) -> dict[str, float]:
+        args = ocp.args.Composite(record=ocp.args.JsonRestore())
+        try:
+            return self._reader.restore(self.folder / str(step), args=args)["record"]["metrics"]
+        except Exception:  # damaged: the restores say so
+            return {}
+
+    def _value(self, metrics: Mapping[str, SupportsFloat]) -> float:
+        """Return what is least for the best checkpoint, infinity where the metric is missing."""
+        value = self._sign * float(metrics.get(self._best or "", math.inf * self._sign))
+        return math.inf if math.isnan(value) else value
+
+    def _best_step(self, steps: list[int]) -> int | None:
+        ranked = [(self._values[step], step) for step in steps if step in self._values]
+        value, step = min(ranked, default=(math.inf, 0))
+        return None if value == math.inf else step
+
+    def _prune(self, current: int) -> None:
+        """Delete all but the last and the best, what a killed save left behind, and what is newer.
+
+        A checkpoint newer than the one just saved was damaged: the training resumed from before.
+        """
+        steps = [step for step in self.steps() if step <= current]
+        kept = {str(step) for step in (*steps[-self._keep :], self._best_step(steps))}
+        for path in sorted(self.folder.iterdir()):
+            if path.name.isdecimal() and path.name not in kept:
+                # under another name first: half of it must not bear the name of a step
+                path = path.rename(path.with_name(_DELETED + path.name))
+            if path.name.startswith(_DELETED) or ocp.utils.TMP_DIR_SUFFIX in path.name:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _difference(saved: list[Leaf], ours: list[Leaf]) -> str | None:
+    """Return in words the first difference between two lists of leaves, None where they agree."""
+    for there, here in zip(saved, ours, strict=False):
+        if there != here:
+            return f"{' '.join(map(str, there))} there, {' '.join(map(str, here))} here"
+    if len(saved) != len(ours):
+        return f"{len(saved)} arrays there, {len(ours)} here"
+    return None

@@ -1,0 +1,48 @@
+"""A PyTorch program in its own environment, asked line by line, and what both sides depend on."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import numpy as np
+
+
+@contextmanager
+def torch_process(
+    python: str, script: str, folder: Path
+) -> Iterator[tuple[str, Callable[[str], list[float]]]]:
+    """Start `script` with the interpreter `python`; yield its PyTorch's version and a question.
+
+    The question sends a line and returns the numbers of the line that is the answer.
+    """
+    command = [python, Path(__file__).with_name(script), folder]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        version = process.stdout.readline().strip()
+        if not version:
+            raise SystemExit(f"PyTorch's side ended: run {python} {script} to see why")
+
+        def ask(line: str) -> list[float]:
+            print(line, file=process.stdin, flush=True)
+            return [float(number) for number in process.stdout.readline().split()]
+
+        yield version, ask
+        process.stdin.close()
+
+
+def gemm_rate(size: int = 2048, rounds: int = 5) -> float:
+    """Return operations per second of a float32 matrix product: what the machine can do."""
+    matrix = np.random.default_rng(0).random((size, size), np.float32)
+    product = jax.jit(lambda a: a @ a)
+    product(matrix).block_until_ready()
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        product(matrix).block_until_ready()
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / float(np.median(seconds))

@@ -1,0 +1,1 @@
+"""Conditional diffusion of brain MRI slices with classifier-free guidance (Cam-CAN)."""

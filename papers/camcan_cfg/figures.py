@@ -1,0 +1,168 @@
+"""The study's figures, from `metrics.json` and `samples.npz` of a results folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from common.replication.metrics_file import value_at
+from common.replication.reported import Reported
+from papers.camcan_cfg.claims import SCALES
+
+COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d")  # ours, reported, real or held out
+SEX = {1: "F", 2: "M"}
+
+
+def reported_at(reported: Reported, metric: str) -> float:
+    """Return the source's value of a metric; KeyError where it reports none."""
+    return {number.metric: number.value for number in reported.numbers}[metric]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG whose bytes depend on nothing but the figure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None}, facecolor="white")
+    plt.close(figure)
+
+
+def picture_grid(
+    pictures: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
+) -> Figure:
+    """Return a figure of uint8 slices [rows, columns, left-right, back-front], the face up."""
+    pictures = np.rot90(pictures, axes=(2, 3))
+    n_rows, n_columns, height, width = pictures.shape
+    cell = 1.0
+    figure, axes = plt.subplots(
+        n_rows,
+        n_columns,
+        figsize=(cell * n_columns + 0.9, cell * height / width * n_rows + 0.95),
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0),
+    )
+    for i, line in enumerate(axes):
+        for j, axis in enumerate(line):
+            axis.imshow(pictures[i, j], cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
+            axis.set(xticks=[], yticks=[])
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+            if i == 0:
+                axis.set_title(columns[j], fontsize=8)
+            if j == 0:
+                axis.set_ylabel(rows[i], fontsize=8)
+    figure.suptitle(title, fontsize=8)
+    return figure
+
+
+def process_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
+    """Return the sampling process: noise to picture for (48, 2, {25, 35, 45, 55})."""
+    rows = [f"slice {int(c[2])}" for c in samples["process_conditions"]]
+    columns = [f"t = {t}" if t > 0 else "picture" for t in samples["process_times"]]
+    return picture_grid(
+        samples["process"], rows, columns, f"Sampling, age 48, sex 2 (male)\n{note}"
+    )
+
+
+def age_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
+    """Return one slice at ages 18 to 88, every picture from the same noise."""
+    ages = samples["ages_conditions"]
+    return picture_grid(
+        samples["ages"],
+        [SEX[int(row[0][1])] for row in ages],
+        [f"{int(c[0])} years" for c in ages[0]],
+        f"Age at slice {int(ages[0][0][2])}, the same noise in a row\n{note}",
+    )
+
+
+def guidance_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
+    """Return real slices over generated ones for the same conditions, a row for each scale."""
+    rows = [f"w = {w:g}" for w in samples["grid_scales"]]
+    pictures = samples["grid"]
+    if "real_grid" in samples:
+        rows, pictures = ["real", *rows], np.concatenate([samples["real_grid"][None], pictures])
+    columns = [f"{a:.0f} {SEX[int(s)]}, {z:.0f}" for a, s, z in samples["grid_conditions"]]
+    return picture_grid(pictures, rows, columns, f"Guidance scale (age, sex, slice)\n{note}")
+
+
+def neighbour_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
+    """Return generated pictures over their nearest training slices, then held-out ones likewise."""
+    rows = ["generated", "nearest\ntraining", "held out", "nearest\ntraining"]
+    keys = ("neighbours_generated", "real_nearest", "real_heldout", "real_heldout_nearest")
+    shown = [(row, samples[key]) for row, key in zip(rows, keys, strict=True) if key in samples]
+    pairs = zip(samples["neighbours_distance"], samples["neighbours_heldout_distance"], strict=True)
+    columns = [f"{a:.3f} | {b:.3f}" for a, b in pairs]
+    return picture_grid(
+        np.stack([pictures for _, pictures in shown]),
+        [row for row, _ in shown],
+        columns,
+        f"Closest pairs; RMSE generated | held out\n{note}",
+    )
+
+
+def learning_figure(seeds: dict[str, dict], reported: Reported, note: str) -> Figure:
+    """Return training and validation loss of every seed, with the ends of the reported curve."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for seed, metrics in seeds.items():
+        curve = metrics["training"]
+        left.plot(curve["step"], curve["loss"], color=COLOURS[0], alpha=0.35, lw=0.8)
+        left.plot(
+            curve["validation_step"],
+            curve["validation_loss"],
+            color=COLOURS[0],
+            lw=1.4,
+            label="ours, validation" if seed == min(seeds) else None,
+        )
+        reader = metrics["reader_training"]
+        right.plot([e["loss"] for e in reader], color=COLOURS[0], alpha=0.35, lw=0.8)
+        right.plot([e["validation_loss"] for e in reader], color=COLOURS[0], lw=1.4)
+    for end, style in ((0, ":"), (-1, "--")):
+        value = reported_at(reported, f"training.validation_loss.{end}")
+        left.axhline(value, color=COLOURS[1], ls=style, lw=1, label=f"reported {value:g}")
+    left.set(yscale="log", xlabel="step", ylabel="epsilon MSE", title="Denoising network")
+    left.legend(fontsize=7, frameon=False)
+    right.set(yscale="log", xlabel="epoch", ylabel="MSE, standard units", title="Brain-age reader")
+    figure.suptitle(note, fontsize=8)
+    return figure
+
+
+def _curve(axis: Axes, scales: np.ndarray, values: np.ndarray, label: str) -> None:
+    mean, std = values.mean(0), values.std(0, ddof=1) if len(values) > 1 else 0
+    axis.errorbar(scales, mean, yerr=std, marker="o", ms=4, lw=1.4, color=COLOURS[0], label=label)
+
+
+def guidance_curves(seeds: dict[str, dict], reported: Reported, note: str) -> Figure:
+    """Return FID, SSIM and brain-age MAE against w: ours above, the reported curves below."""
+    panels = (("fid768", "FID-768"), ("ssim", "SSIM, all pairs"), ("brain_age.mae", "MAE, years"))
+    figure, axes = plt.subplots(2, 3, figsize=(9.5, 5), layout="constrained")
+    keys = sorted(next(iter(seeds.values()))["guidance"], key=float)
+    for column, (metric, label) in enumerate(panels):
+        ours = np.array(
+            [[value_at(s, f"guidance.{w}.{metric}") for w in keys] for s in seeds.values()],
+            float,
+        )
+        real = np.array([value_at(s, f"real.{metric}") for s in seeds.values()], float)
+        _curve(axes[0, column], np.array([float(w) for w in keys]), ours, "ours")
+        axes[0, column].axhline(real.mean(), color=COLOURS[2], ls="--", lw=1, label="ours, real")
+        published = [(float(w), reported_at(reported, f"guidance.{w}.{metric}")) for w in SCALES]
+        axes[1, column].plot(
+            *np.array(published).T, marker="s", ms=4, color=COLOURS[1], label="reported"
+        )
+        axes[1, column].axhline(
+            reported_at(reported, f"real.{metric}"),
+            color=COLOURS[2],
+            ls="--",
+            lw=1,
+            label="reported, real",
+        )
+        for axis in axes[:, column]:
+            axis.set(ylabel=label, xlim=(-0.4, 7.4))
+            axis.legend(fontsize=7, frameon=False)
+        axes[1, column].set_xlabel("guidance scale w")
+    figure.suptitle(note, fontsize=8)
+    return figure

@@ -1,0 +1,52 @@
+"""What every data set of the study is read into: subjects with numbered axial slices.
+
+Slice numbers are those of the MNI152 grid of 2 mm (91 x 109 x 91 voxels): number n lies at
+z = 2 n - 72 mm. That is the source's numbering: it uses the index in the volume, and the numbers
+in its published validation.csv run from 25 to 64, which is shape[2] // 2 - 20 … + 19 for 90 or 91
+slices. Slices lie as the source's arrays do: rows from left to right of the head, columns from
+back to front, so that `np.rot90` shows them with the face up. The simulated cohort keeps the
+numbers, but its slices are 1 mm apart about the middle: the part of the head where ageing shows.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from common.errors import InputError
+
+MIDDLE = 45  # number of the slice in the middle of the volume
+SEXES = {1: "female", 2: "male"}
+
+
+@dataclass(frozen=True)
+class SubjectSlices:
+    """One subject: age in years, sex 1 (female) or 2 (male), slices from the lowest upwards."""
+
+    name: str
+    age: float
+    sex: int
+    numbers: Int[np.ndarray, " slices"]
+    images: Float[np.ndarray, "slices height width"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a raw folder held; every text of `absent` and `bad` is "name: reason"."""
+
+    subjects: list[SubjectSlices]  # in the order of the table: the published split depends on it
+    absent: list[str]  # subjects that were never there whole: no file, or no age or sex
+    bad: list[str]  # files and rows that should be there whole and are not
+
+
+def slice_numbers(slices: int) -> Int[np.ndarray, " {slices}"]:
+    """Return the numbers of as many slices around the middle as asked for: 25 … 64 for 40."""
+    return np.arange(slices) + MIDDLE - slices // 2
+
+
+def existing(raw: Path) -> Path:
+    """Return the raw folder as an absolute path or raise `InputError` where there is none."""
+    if not raw.is_dir():
+        raise InputError(f"--raw {raw}: no such folder")
+    return raw.absolute()

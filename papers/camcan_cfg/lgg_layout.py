@@ -1,0 +1,193 @@
+"""LGG MRI Segmentation in Kaggle's layout: a real stand-in, tumour-free FLAIR slices.
+
+The pictures show whole heads in stacks of 20 to 88 slices whose spacing is not told, from
+anywhere below the brain up to the crown. Three things make them comparable with each other and
+with the source's volumes, each found from the pictures: a number for every slice (`levels`), one
+window a patient around the head, and one brightness a patient (the median of the head is 0.4).
+Results on them are not comparable with results on Cam-CAN.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
+from tqdm import tqdm
+
+from common.data.images import resize_area
+from common.data.raw import BadFile, number, read_table, read_tiff
+from common.errors import InputError
+from papers.camcan_cfg.config import DataConfig
+from papers.camcan_cfg.layout import Reading, SubjectSlices, existing, slice_numbers
+
+TABLE, AGE, SEX = "data.csv", "age_at_initial_pathologic", "gender"
+FLAIR = 1  # the channels are pre-contrast, FLAIR, post-contrast
+AIR = 15  # of 255; what is darker lies outside the head
+WIDEST, CROWN = 38.5, 81.0  # slice numbers of a head's widest level and its top: z = 5 and 90 mm
+MEDIAN = 0.4  # of the head's pixels
+MARGIN = 1.1  # of the window around the head
+NAME = re.compile(r"(TCGA_\w\w_\w{4})_\d+_(\d+)(_mask)?\.tif")
+
+
+def files(raw: Path) -> list[Path]:
+    """Return data.csv and the pictures and masks of kaggle_3m, given it or a folder around it.
+
+    Raises `InputError` where there is no table or not one picture.
+    """
+    raw = existing(raw)
+    inside = (raw, raw / "kaggle_3m", raw / "lgg-mri-segmentation" / "kaggle_3m")
+    root = next((folder for folder in inside if (folder / TABLE).is_file()), None)
+    if root is None:
+        raise InputError(f"--raw {raw}: no kaggle_3m folder with {TABLE} there")
+    pictures = sorted(path for path in root.glob("TCGA_*/*.tif") if NAME.fullmatch(path.name))
+    if not pictures:
+        raise InputError(f"--raw {raw}: no TCGA_*/TCGA_*_<slice>.tif there")
+    return [root / TABLE, *pictures]
+
+
+def read(raw: Path, config: DataConfig) -> Reading:
+    """Return the patients, by name, that have an age, a sex and tumour-free slices in range."""
+    table, *paths = files(raw)
+    labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
+    patients: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        patients[path.name[: len("TCGA_00_0000")]].append(path)
+    subjects: list[SubjectSlices] = []
+    absent, bad = [], []
+    stacks = tqdm(patients.items(), desc="reading LGG", unit="patient", delay=2, disable=None)
+    for name, stack in stacks:
+        row = labels.get(name, {AGE: "", SEX: ""})
+        if not (row[AGE] and row[SEX]):
+            absent.append(f"{name}: no age or no gender in {TABLE}")
+            continue
+        try:
+            subject = _subject(name, row, stack, config)
+        except BadFile as reason:
+            bad += [f"{name}: {text}" for text in reason.args]
+            continue
+        if len(subject.numbers):
+            subjects.append(subject)
+        else:
+            absent.append(f"{name}: no tumour-free slice at the numbers used")
+    return Reading(subjects, absent, bad)
+
+
+def levels(head: Bool[np.ndarray, "slices height width"]) -> Float[np.ndarray, " slices"]:
+    """Return every slice's number on the MNI152 grid of 2 mm, from how the head narrows upwards.
+
+    Above its widest level a head is nearly half an ellipsoid: with area A(i) of slice i,
+    sqrt(1 - A / A_widest) grows linearly from 0 there to 1 at the crown. A line fitted between
+    90% and 30% of the widest area gives both places, also where the stack ends below the crown,
+    and so the number of each slice. Raises `BadFile` where a stack does not narrow upwards.
+    """
+    area = head.mean(axis=(1, 2))
+    seen = np.flatnonzero(area > 0.02)
+    if not len(seen):
+        raise BadFile("shows no head")
+    middle = (seen[0] + seen[-1]) // 2  # below it jaw and neck can be wider than the brain
+    widest = middle + area[middle:].argmax()
+    position = np.arange(len(area))
+    share = area / area[widest]
+    fitted = (position >= widest) & (share < 0.9) & (share > 0.3)
+    if fitted.sum() < 2:
+        raise BadFile("does not reach the upper part of the head")
+    slope, start = np.polyfit(position[fitted], np.sqrt(1 - share[fitted]), 1)
+    return WIDEST + (start + slope * position) * (CROWN - WIDEST)
+
+
+def _subject(
+    name: str, row: dict[str, str], paths: list[Path], config: DataConfig
+) -> SubjectSlices:
+    """Return a patient's tumour-free slices at the numbers asked for, which may be none."""
+    age, sex = number(row[AGE], AGE, 0.0, 120.0), row[SEX]
+    if sex not in ("1", "2"):
+        raise BadFile(f"{SEX} in {TABLE} is {sex!r}, not 1 (female) or 2 (male)")
+    flair, tumour = _stack(paths)
+    head = np.stack([ndimage.binary_fill_holes(picture > AIR) for picture in flair])
+    numbers = np.rint(levels(head)).astype(int)
+    inside = np.isin(numbers, slice_numbers(config.slices))
+    kept = inside & ~tumour.any(axis=(1, 2))
+    if not kept.any():
+        nothing = np.zeros((0, config.height, config.width), np.float32)
+        return SubjectSlices(name, age, int(sex), numbers[kept], nothing)
+    outline = _outline(head[inside])
+    brightness = np.float32(MEDIAN / np.median(flair[inside][:, outline]))
+    pictures = _cut(
+        np.clip(flair[kept] * brightness, 0, 1), _window(outline, config.width / config.height)
+    )
+    images = resize_area(_upright(pictures), config.height, config.width)
+    return SubjectSlices(name, age, int(sex), numbers[kept], images)
+
+
+def _stack(
+    paths: list[Path],
+) -> tuple[UInt8[np.ndarray, "slices height width"], Bool[np.ndarray, "slices height width"]]:
+    """Return FLAIR pictures and masks by slice number, or raise `BadFile` with every reason."""
+    pictures: dict[int, np.ndarray] = {}
+    masks: dict[int, np.ndarray] = {}
+    bad = []
+    for path in paths:
+        _, index, mask = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
+        try:
+            if mask:
+                masks[int(index)] = _checked(path, 2) > 0
+            else:
+                pictures[int(index)] = _checked(path, 3)[..., FLAIR]
+        except BadFile as reason:
+            bad.append(f"{path.name} {reason}")
+    order = sorted(pictures)
+    if not bad:
+        bad = [f"slice {i} has no picture or no mask" for i in sorted(set(order) ^ set(masks))]
+    if not bad and len({image.shape for image in (*pictures.values(), *masks.values())}) != 1:
+        bad = ["slices differ in size"]
+    if bad:
+        raise BadFile(*bad)
+    return np.stack([pictures[i] for i in order]), np.stack([masks[i] for i in order])
+
+
+def _checked(path: Path, dimensions: int) -> np.ndarray:
+    image = read_tiff(path)
+    if image.ndim != dimensions or image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)):
+        expected = "height x width" + " x 3 channels" * (dimensions == 3)
+        raise BadFile(f"is {image.dtype} {image.shape}, not uint8 {expected}")
+    return image
+
+
+def _outline(head: Bool[np.ndarray, "slices height width"]) -> Bool[np.ndarray, "height width"]:
+    """Return the largest connected place that is head in at least a quarter of the slices."""
+    regions, count = ndimage.label(head.mean(axis=0) >= 0.25)
+    if not count:
+        raise BadFile("shows no head at the numbers used")
+    return regions == 1 + np.bincount(regions.ravel())[1:].argmax()
+
+
+def _window(head: Bool[np.ndarray, "height width"], ratio: float) -> tuple[slice, slice]:
+    """Return the rows and columns of the window around the head; rows / columns = `ratio`."""
+    (top, left), (bottom, right) = (f(np.argwhere(head), axis=0) for f in (np.min, np.max))
+    columns = MARGIN * max(right - left, (bottom - top) / ratio)
+    rows, columns = round(columns * ratio), round(columns)
+    start, first = int(top + bottom - rows) // 2, int(left + right - columns) // 2
+    return slice(start, start + rows), slice(first, first + columns)
+
+
+def _cut(
+    pictures: Float[np.ndarray, "slices height width"], window: tuple[slice, slice]
+) -> Float[np.ndarray, "slices rows columns"]:
+    """Return the window of every picture, black where it reaches over the edge."""
+    size = pictures.shape[1:]
+    before = [max(0, -part.start) for part in window]
+    after = [max(0, part.stop - n) for part, n in zip(window, size, strict=True)]
+    padded = np.pad(pictures, ((0, 0), *zip(before, after, strict=True)))
+    rows, columns = (
+        slice(part.start + pad, part.stop + pad) for part, pad in zip(window, before, strict=True)
+    )
+    return padded[:, rows, columns]
+
+
+def _upright(
+    pictures: Float[np.ndarray, "slices front_to_back right_to_left"],
+) -> Float[np.ndarray, "slices left_to_right back_to_front"]:
+    """Return radiological pictures in the order of the source's arrays."""
+    return pictures[:, ::-1, ::-1].swapaxes(1, 2)

@@ -1,0 +1,121 @@
+"""Drawing pictures from a trained network: the sets that are measured and the ones in figures."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+from tqdm import tqdm
+
+from common.diffusion.sampling import sample
+from common.diffusion.schedule import Schedule
+from common.replication import results
+from common.training.mesh import data_mesh
+from papers.camcan_cfg.config import Config
+from papers.camcan_cfg.data import Slices
+from papers.camcan_cfg.models.unet import UNet
+from papers.camcan_cfg.train import UNCONDITIONAL, scaled
+
+FRAMES = 10  # of the sampling process, after the noise: every 100 of 1000 steps
+PROCESS = np.array([[48, 2, z] for z in (25, 35, 45, 55)], np.float32)
+AGES = np.array([[[a, s, 45] for a in range(18, 89, 10)] for s in (1, 2)], np.float32)
+GRID_SCALES = (7.0, 5.0, 3.0, 1.0)
+GRID_COLUMNS = 8
+SHOWN_SCALE = 3.0  # of the process and the ages: the source's best for brain age
+
+
+def as_uint8(images: Float[np.ndarray, "*shape 1"]) -> UInt8[np.ndarray, "*shape"]:
+    """Return pictures as the source saves them: clipped to [0, 1], 8 bits."""
+    return np.round(np.clip(images[..., 0], 0, 1) * 255).astype(np.uint8)
+
+
+def as_float(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape 1"]:
+    """Return 8-bit pictures in [0, 1]."""
+    return images[..., None].astype(np.float32) / np.float32(255)
+
+
+class Sampler:
+    """Draws pictures from a trained network in the way that the config says."""
+
+    def __init__(self, config: Config, network: UNet):
+        self.config, self.network = config, network
+
+    def __call__(
+        self,
+        conditions: Float[np.ndarray, "n 3"],
+        seeds: Int[np.ndarray, " n"],
+        scale: float,
+        frames: int | None = None,
+    ) -> tuple[
+        UInt8[np.ndarray, "n height width"], UInt8[np.ndarray, "frames n height width"] | None
+    ]:
+        """Return pictures and, where `frames` are asked for, how they came about from the noise.
+
+        `conditions` are age, sex and slice number; a seed picks the noise of its picture.
+        """
+        config = self.config
+        steps = config.sample.steps
+        bar = tqdm(total=len(conditions), desc=f"sample, w = {scale:g}", disable=None, leave=False)
+        with bar:
+            images, trajectory = sample(
+                self.network,
+                Schedule.linear(config.sample.train_steps),
+                scaled(conditions, config.train),
+                seeds,
+                shape=(config.data.height, config.data.width, 1),
+                guidance_scale=scale,
+                unconditional=np.full(3, UNCONDITIONAL, np.float32),
+                steps=None if config.sample.sampler == "ddpm" else steps,
+                eta=config.sample.eta,
+                batch_size=config.sample.batch_size,
+                trajectory_every=steps // frames if frames else None,
+                mesh=data_mesh(),
+                progress=bar.update,
+            )
+        return as_uint8(images), None if trajectory is None else as_uint8(trajectory)
+
+
+def generate(
+    sampler: Sampler,
+    conditions: Float[np.ndarray, "n 3"],
+    seeds: Int[np.ndarray, " n"],
+    folder: Path,
+) -> dict[str, np.ndarray]:
+    """Return the generated set of every guidance scale; those in `folder` are not drawn again."""
+    sets = {}
+    for scale in sampler.config.sample.guidance_scales:
+        path = folder / f"w_{scale}.npz"
+        if not path.exists():
+            results.save_arrays(path, {"images": sampler(conditions, seeds, scale)[0]})
+        with np.load(path) as archive:
+            sets[str(scale)] = archive["images"]
+    return sets
+
+
+def pictures(
+    sampler: Sampler, sets: dict[str, np.ndarray], real: Slices, chosen: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Return the arrays of the figures: process, ages, and the guidance grid beside real slices.
+
+    `chosen` are the rows of `real` whose conditions the `sets` were drawn for; the grid shows
+    those of its slices that lie nearest to slice 45, youngest to oldest.
+    """
+    _, process = sampler(PROCESS, np.full(len(PROCESS), seed), SHOWN_SCALE, FRAMES)
+    ages, _ = sampler(AGES.reshape(-1, 3), np.full(AGES[..., 0].size, seed), SHOWN_SCALE)
+    conditions = real.conditions[chosen]
+    near = np.argsort(np.abs(conditions[:, 2] - 45), kind="stable")[: 4 * GRID_COLUMNS]
+    by_age = near[np.argsort(conditions[near, 0], kind="stable")]
+    columns = by_age[np.linspace(0, len(by_age) - 1, GRID_COLUMNS).round().astype(int)]
+    scales = [w for w in GRID_SCALES if str(w) in sets]
+    assert process is not None
+    total = sampler.config.sample.train_steps
+    return {
+        "process": np.moveaxis(process, 0, 1),
+        "process_conditions": PROCESS,
+        "process_times": np.linspace(total, 0, len(process)).round().astype(int),
+        "ages": ages.reshape(*AGES.shape[:2], *ages.shape[1:]),
+        "ages_conditions": AGES,
+        "grid": np.stack([sets[str(w)][columns] for w in scales]),
+        "grid_scales": np.array(scales),
+        "grid_conditions": conditions[columns],
+        "real_grid": as_uint8(real.images[chosen[columns]]),
+    }

@@ -1,0 +1,39 @@
+"""From anatomy to picture: tissue contrast, coil sensitivity, noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32
+
+# The template's intensities of fluid, grey and white matter (medians), and where Cam-CAN's 8-bit
+# T1 images have fluid and white matter on [0, 1].
+TEMPLATE_FLUID, TEMPLATE_GREY, TEMPLATE_WHITE = 75.0, 164.0, 223.0
+FLUID, WHITE = 0.12, 0.75
+
+Values = Float32[np.ndarray, "*points"]
+
+
+def intensity(t1: Values, fluid: Values, grey_to_white: float) -> Values:
+    """Return the noise-free signal on [0, 1] of template values `t1` and shares of sulcal fluid."""
+    tissue = np.interp(
+        t1,
+        [0, TEMPLATE_FLUID, TEMPLATE_FLUID + 25, TEMPLATE_GREY, TEMPLATE_WHITE, 255],
+        [0, FLUID, FLUID + 0.03, WHITE * grey_to_white, WHITE, WHITE * 1.06],
+    ).astype(np.float32)
+    inside = np.clip(t1 / 60, 0, 1)
+    return tissue + fluid * (FLUID * inside - tissue)
+
+
+def area_average(
+    images: Float32[np.ndarray, "slices fine_rows fine_columns"], factor: int
+) -> Float32[np.ndarray, "slices rows columns"]:
+    """Return `images` made smaller by the whole `factor`, each pixel the mean of its square."""
+    n, rows, columns = images.shape
+    squares = images.reshape(n, rows // factor, factor, columns // factor, factor)
+    return squares.mean((2, 4), dtype=np.float32)
+
+
+def rician(images: Values, sigma: float, rng: np.random.Generator) -> Values:
+    """Return magnitude images: complex normal noise of standard deviation `sigma` added."""
+    real, imaginary = rng.standard_normal((2, *images.shape), np.float32) * np.float32(sigma)
+    return np.hypot(images + real, imaginary)

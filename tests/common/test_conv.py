@@ -1,0 +1,222 @@
+"""The CPU's forms of convolution and pooling against XLA's own: values and gradients."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from common.nn import conv as layers
+from common.nn import cpu_forms
+from common.nn.normalization import GroupNorm, group_norm
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def _value_and_gradients(function, *arguments, cotangent):
+    value, pull = jax.vjp(function, *arguments)
+    return value, *pull(cotangent)
+
+
+def same(ours, theirs, *arguments, rtol: float = 2e-5) -> None:
+    """Values and all gradients agree, each measured against its largest entry."""
+    shape = jax.eval_shape(theirs, *arguments).shape
+    found, expected = (
+        _value_and_gradients(function, *arguments, cotangent=draw(*shape, seed=1))
+        for function in (ours, theirs)
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * (np.abs(b).max() + 1e-6))
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding"),
+    [
+        ((8, 8), 3, 2, 1),
+        ((9, 7), 3, 2, "SAME"),
+        ((8, 9), 4, 2, "SAME"),
+        ((7, 10), 5, 3, "VALID"),
+        ((9, 9), 1, 2, 0),
+        ((6, 11), 7, 4, 3),
+        ((8, 8), 3, (2, 1), 1),
+    ],
+)
+def test_strided(size, kernel, stride, padding) -> None:
+    x, k = draw(2, *size, 3), draw(kernel, kernel, 3, 5)
+    pads = padding if isinstance(padding, str) else [(padding, padding)] * 2
+    strides = layers.pair(stride)
+
+    def native(x, k):
+        return lax.conv_general_dilated(x, k, strides, pads, dimension_numbers=LAYOUT)
+
+    same(lambda x, k: layers.conv(x, k, stride, padding), native, x, k)
+    explicit = layers.explicit_padding(size, (kernel, kernel), strides, padding, (1, 1))
+    same(lambda x, k: cpu_forms.space_to_depth_form(x, k, strides, tuple(explicit)), native, x, k)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", 0, 1])
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (4, 2), (5, 3), (1, 2), (3, 4)])
+def test_transposed(kernel, stride, padding) -> None:
+    if padding == 1 and kernel == 1:
+        pytest.skip("more is removed than there is")
+    x, k = draw(2, 5, 4, 3), draw(kernel, kernel, 3, 4)
+    pads = padding if isinstance(padding, str) else [(kernel - 1 - padding,) * 2] * 2
+
+    def native(x, k):
+        return lax.conv_transpose(x, k, (stride, stride), pads, dimension_numbers=LAYOUT)
+
+    same(lambda x, k: layers.conv_transpose(x, k, stride, padding), native, x, k)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (1, 1), (6, 3)])
+def test_upsampled(size) -> None:
+    def plain(x, k):
+        return layers.conv(layers.upsample_nearest(x, 2), k)
+
+    same(cpu_forms.upsampled, plain, draw(2, *size, 3), draw(3, 3, 3, 4))
+
+
+@pytest.mark.parametrize("silu", [False, True])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_group_norm(groups: int, silu: bool) -> None:
+    def plain(x, scale, bias):
+        grouped = x.reshape(*x.shape[:3], groups, -1)
+        mean = grouped.mean((1, 2, 4), keepdims=True)
+        variance = grouped.var((1, 2, 4), keepdims=True)
+        y = ((grouped - mean) / jnp.sqrt(variance + 1e-6)).reshape(x.shape) * scale + bias
+        return jax.nn.silu(y) if silu else y
+
+    def ours(x, scale, bias):
+        return group_norm(x, scale, bias, groups, 1e-6, silu)
+
+    same(ours, plain, draw(2, 5, 4, 8) + 3, draw(8), draw(8, seed=2))
+
+
+def test_group_norm_layer_has_flax_parameters_and_refuses_uneven_groups() -> None:
+    ours = GroupNorm(8, 2, rngs=nnx.Rngs(0))
+    theirs = nnx.GroupNorm(8, 2, rngs=nnx.Rngs(0))
+    assert jax.tree.map(jnp.shape, nnx.state(ours, nnx.Param)) == jax.tree.map(
+        jnp.shape, nnx.state(theirs, nnx.Param)
+    )
+    x = draw(2, 4, 4, 8)
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+    with pytest.raises(ValueError, match="8 channels"):
+        GroupNorm(8, 3, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(("size", "window"), [((8, 6), 2), ((9, 9), 3), ((7, 9), 2)])
+def test_pooling(size, window) -> None:
+    x = draw(2, *size, 3)
+
+    def native(x, start, operation):
+        shape = (1, window, window, 1)
+        return lax.reduce_window(x, start, operation, shape, shape, "VALID")
+
+    same(lambda x: layers.max_pool(x, window), lambda x: native(x, -jnp.inf, lax.max), x)
+    same(lambda x: layers.avg_pool(x, window), lambda x: native(x, 0.0, lax.add) / window**2, x)
+
+
+def test_layers_in_bfloat16_keep_float32_parameters() -> None:
+    @partial(jax.jit, static_argnums=1)
+    def outputs(x, dtype):
+        options = {"dtype": dtype, "kernel_init": nnx.initializers.constant(0.1)}
+        built = (
+            layers.Conv(4, 8, 3, stride=2, padding=1, **options, rngs=nnx.Rngs(0)),
+            layers.ConvTranspose(4, 8, 4, **options, rngs=nnx.Rngs(0)),
+            layers.UpsampleConv(4, 8, **options, rngs=nnx.Rngs(0)),
+        )
+        assert {layer.kernel[...].dtype for layer in built} == {jnp.dtype(jnp.float32)}
+        return [layer(x) for layer in built]
+
+    x = draw(1, 6, 6, 4)
+    for half, whole in zip(outputs(x, jnp.bfloat16), outputs(x, None), strict=True):
+        assert half.dtype == jnp.bfloat16
+        np.testing.assert_allclose(half.astype(jnp.float32), whole, atol=0.05)
+
+
+def test_other_backends_get_the_native_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, k = draw(1, 8, 8, 2), draw(3, 3, 2, 2)
+
+    def primitives(function) -> str:
+        return str(jax.make_jaxpr(function)(x, k))
+
+    assert "custom_vjp" in primitives(lambda x, k: layers.conv(x, k, 2))
+    monkeypatch.setattr(layers, "on_cpu", lambda: False)
+    assert "custom_vjp" not in primitives(lambda x, k: layers.conv(x, k, 2))
+    assert "lhs_dilation=(2, 2)" in primitives(layers.conv_transpose)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "padding", "dilation"),
+    [
+        ((8, 8), (3, 3), 1, 1),
+        ((9, 7), (3, 3), "VALID", 1),
+        ((5, 6), (1, 7), (0, 3), 1),
+        ((5, 6), (4, 2), "SAME", 1),
+        ((5, 4), (2, 2), 1, 1),  # the output is larger than the input
+        ((5, 4), (3, 3), (3, 2), 1),
+        ((9, 8), (3, 3), 2, 2),
+    ],
+)
+def test_plain(size, kernel, padding, dilation) -> None:
+    x, k = draw(2, *size, 3), draw(*kernel, 3, 5)
+    pads = padding if isinstance(padding, str) else [(p, p) for p in layers.pair(padding)]
+
+    def native(x, k):
+        return lax.conv_general_dilated(
+            x, k, (1, 1), pads, rhs_dilation=(dilation,) * 2, dimension_numbers=LAYOUT
+        )
+
+    same(lambda x, k: layers.conv(x, k, 1, padding, dilation), native, x, k)
+
+
+FORMS = {
+    "strided": lambda x, k: layers.conv(x, k, 2, 1),
+    "transposed": lambda x, k: layers.conv_transpose(x, k, 2, 1),
+    "upsampled": lambda x, k: cpu_forms.upsampled(x, k),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_compiled_and_mapped_over_kernels(form) -> None:
+    x, k = draw(2, 6, 7, 3), draw(3, 3, 3, 3, 4)
+    mapped = jax.jit(jax.vmap(FORMS[form], in_axes=(None, 0)))(x, k)
+    for one, each in zip(k, mapped, strict=True):
+        np.testing.assert_allclose(each, FORMS[form](x, one), atol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_of_a_gradient_penalty(form) -> None:
+    native = {
+        "strided": lambda x, k: lax.conv_general_dilated(
+            x, k, (2, 2), [(1, 1)] * 2, dimension_numbers=LAYOUT
+        ),
+        "transposed": lambda x, k: lax.conv_transpose(
+            x, k, (2, 2), [(1, 1)] * 2, dimension_numbers=LAYOUT
+        ),
+        "upsampled": lambda x, k: layers.conv(layers.upsample_nearest(x, 2), k),
+    }[form]
+    x, k = draw(1, 4, 5, 2), draw(3, 3, 2, 3)
+
+    def penalty(function):
+        def slope(x, k):
+            return jax.grad(lambda x: jnp.sum(jnp.tanh(function(x, k))))(x)
+
+        return lambda x, k: jnp.sum(slope(x, k) ** 2, keepdims=True)
+
+    same(penalty(FORMS[form]), penalty(native), x, k, rtol=1e-4)
+
+
+def test_equal_largest_values_share_the_gradient() -> None:
+    gradient = jax.grad(lambda x: layers.max_pool(x, 2).sum())(jnp.ones((1, 5, 4, 1)))
+    np.testing.assert_array_equal(gradient[0, :4, :, 0], np.full((4, 4), 0.25))
+    np.testing.assert_array_equal(gradient[0, 4], 0)  # no window reaches the last row

@@ -1,0 +1,13 @@
+"""The committed tables and figures are what the committed metrics give."""
+
+import pytest
+
+from common.replication import results, studies
+from common.replication.verify import verify
+
+COMMITTED = [(study, folder.name) for study in studies.names() for folder in results.found(study)]
+
+
+@pytest.mark.parametrize(("study", "experiment"), COMMITTED)
+def test_tables_and_figures_are_drawn_again_alike(study: str, experiment: str) -> None:
+    assert verify(study, experiment, "render").differences == ()

@@ -1,0 +1,141 @@
+"""The real study from the command line: whole, killed, alone, and on other numbers of devices."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ["-m", "papers", "replicate", "camcan", "smoke"]
+OFTEN = ["--set", "train.checkpoint_minutes=0.0"]  # a checkpoint at every report
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "REPLICATIONS_HOME": str(home), "JAX_PLATFORMS": "cpu", **more}
+
+
+def replicate(home: Path, *arguments: str, cwd: Path = ROOT, **more: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *SMOKE, *arguments],
+        cwd=cwd,
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def training(home: Path) -> list[dict]:
+    (log,) = (home / "runs").rglob("train.jsonl")
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the home and the results of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    replicate(folder / "home", "--out", str(folder / "results"))
+    return folder
+
+
+def test_results_are_whole_and_get_no_verdict(whole: Path) -> None:
+    results = whole / "results"
+    manifest = json.loads((results / "manifest.json").read_text())
+    assert manifest["dataset"]["stand_in"]
+    deviations = {difference["field"] for difference in manifest["differences"]}
+    assert {"data.dataset", "model.channels", "train.epochs"} <= deviations
+    metrics = json.loads((results / "metrics.json").read_text())["seeds"]["0"]
+    assert set(metrics["guidance"]) == {"0.0", "0.5", "1.0", "3.0", "5.0", "7.0"}
+    assert {figure.stem for figure in (results / "figures").glob("*.png")} == {
+        "sampling_process",
+        "ages",
+        "guidance_grid",
+        "guidance_curves",
+        "learning_curves",
+        "nearest_neighbours",
+    }
+    assert "no verdict" in (results / "tables" / "claims.md").read_text()
+    assert (results / "tables" / "table_2_quality.csv").stat().st_size
+
+
+def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
+    whole: Path, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"  # no other study, no other experiments, no results
+    for part in ("common", "papers/camcan_cfg", "experiments/camcan_cfg"):
+        shutil.copytree(
+            ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", "results")
+        )
+    for file in ("papers/__init__.py", "papers/__main__.py", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / file, tree / file)
+    home, out = tmp_path / "home", tmp_path / "results"
+    command = [sys.executable, *SMOKE, *OFTEN, "--out", str(out)]
+    for reports in (1, 3):  # killed twice, the second time in what the first kill left
+        process = subprocess.Popen(
+            command,
+            cwd=tree,
+            env=environment(home),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while process.poll() is None:
+            logs = list((home / "runs").rglob("train.jsonl"))
+            if logs and len(logs[0].read_text().splitlines()) >= reports:
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.01)
+        assert process.returncode == -signal.SIGKILL
+    replicate(home, *OFTEN, "--out", str(out), cwd=tree)
+    for name in ("metrics.json", "samples.npz"):
+        assert (out / name).read_bytes() == (whole / "results" / name).read_bytes(), name
+
+
+def test_eight_devices_train_as_one(whole: Path, tmp_path: Path) -> None:
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    replicate(tmp_path, "--stage", "train", XLA_FLAGS=flags)
+    same_training(training(tmp_path), training(whole / "home"))
+
+
+def test_two_processes_train_as_one(whole: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    shared = {
+        "JAX_COORDINATOR_ADDRESS": address,
+        "JAX_NUM_PROCESSES": "2",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+    }
+    both = [
+        subprocess.Popen(
+            [sys.executable, *SMOKE, "--stage", "train"],
+            cwd=ROOT,
+            env=environment(tmp_path, JAX_PROCESS_ID=str(index), **shared),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    for process in both:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors[-3000:]
+    same_training(training(tmp_path), training(whole / "home"))
+
+
+def same_training(ours: list[dict], theirs: list[dict]) -> None:
+    """Losses agree to float32's rounding, which other orders of summation let grow slowly."""
+    assert [line["step"] for line in ours] == [line["step"] for line in theirs]
+    for name in ("loss", "validation_loss"):
+        np.testing.assert_allclose(
+            [line[name] for line in ours if name in line],
+            [line[name] for line in theirs if name in line],
+            rtol=2e-3,
+        )
