@@ -4,8 +4,8 @@ Notation of `common.diffusion.schedule`; every step first estimates the data,
 
     (1)  x0 = (x_t - sqrt(1 - alphabar_t) eps) / sqrt(alphabar_t)                      Ho eq. 15
 
-clipped to [-1, 1] where asked. The ancestral step (Ho et al. 2020, arXiv:2006.11239) then draws
-from the posterior q(x_{t-1} | x_t, x0), whose variance is MONAI's "fixed small":
+clipped to [-clip, clip] where asked. The ancestral step (Ho et al. 2020, arXiv:2006.11239) then
+draws from the posterior q(x_{t-1} | x_t, x0), whose variance is MONAI's "fixed small":
 
     (2)  mean = sqrt(alphabar_{t-1}) beta_t / (1 - alphabar_t) x0
               + sqrt(alpha_t) (1 - alphabar_{t-1}) / (1 - alphabar_t) x_t              Ho eq. 7
@@ -35,12 +35,12 @@ def predicted_x0(
     eps: Float[Array, "*shape"],
     t: Time,
     x: Float[Array, "*shape"],
-    clip: bool = True,
+    clip: float | None = 1.0,
 ) -> Float[Array, "*shape"]:
     """Return the data that `x` at time `t` and the noise `eps` imply: equation (1)."""
     alpha_bar = schedule.alpha_bar(t)
     x0 = (x - jnp.sqrt(1 - alpha_bar) * eps) / jnp.sqrt(alpha_bar)
-    return jnp.clip(x0, -1, 1) if clip else x0
+    return x0 if clip is None else jnp.clip(x0, -clip, clip)
 
 
 def ddpm_step(
@@ -49,7 +49,7 @@ def ddpm_step(
     t: Time,
     x: Float[Array, "*shape"],
     noise: Float[Array, "*shape"],
-    clip: bool = True,
+    clip: float | None = 1.0,
 ) -> Float[Array, "*shape"]:
     """Return `x` at time ``t - 1`` from `x` at time `t` and standard normal `noise`: (2) and (3).
 
@@ -71,7 +71,7 @@ def ddim_step(
     t_prev: Time,
     x: Float[Array, "*shape"],
     eta: float = 0.0,
-    clip: bool = True,
+    clip: float | None = 1.0,
     noise: Float[Array, "*shape"] | None = None,
 ) -> Float[Array, "*shape"]:
     """Return `x` at time `t_prev` (-1: the data) from `x` at time `t`: (4) and (5).

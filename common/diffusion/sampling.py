@@ -34,7 +34,7 @@ def sample(
     batch_size: int = 32,
     trajectory_every: int | None = None,
     mesh: Mesh | None = None,
-    clip: bool = True,
+    clip: float | None = 1.0,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[
     Float[np.ndarray, "n height width channels"],
@@ -49,7 +49,7 @@ def sample(
     `steps` None is ancestral sampling over the whole schedule, a number is DDIM with its `eta`.
     The guidance scale follows equation (2) of `common.diffusion.guidance`; the numbers 0 and 1 cost
     one evaluation of the network a step, all others two, from one compilation. Estimates of the
-    data are clipped to [-1, 1] if `clip`.
+    data are clipped to [-`clip`, `clip`]; None: not at all.
 
     The trajectory holds the start noise, the state after every `trajectory_every` steps, and the
     end. Over a `mesh` the batch is cut along its first axis, `batch_size` rounded up to a multiple
@@ -109,7 +109,7 @@ def _draw(
     steps: int | None,
     eta: float,
     every: int | None,
-    clip: bool,
+    clip: float | None,
     mesh: Mesh | None,
 ) -> tuple[
     Float[Array, "batch height width channels"],

@@ -79,7 +79,6 @@ def _backward(groups, epsilon, silu, kept, gradient):
         z = (x - mean) * (inverse * scale) + bias
         sigmoid = lax.logistic(z)
         gradient = gradient * (sigmoid * (1 + z * (1 - sigmoid)))
-        gradient = lax.optimization_barrier(gradient)
     pixels = x.shape[1] * x.shape[2]
     total = gradient.sum((1, 2))
     correlation = (gradient * (x - mean)).sum((1, 2)) * inverse[:, 0, 0]

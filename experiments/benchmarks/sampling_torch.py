@@ -1,6 +1,6 @@
 """The PyTorch side of `experiments.benchmarks.sampling`: MONAI's network and scheduler.
 
-Started by it with the interpreter of a PyTorch environment (`pip install torch monai==1.6.1` and
+Started by it with the interpreter of a PyTorch environment (`pip install torch monai==1.4.0` and
 `pip install --no-deps monai-generative==0.2.3`) and a folder. Writes the weights there, then draws
 as many images as each line of standard input says, all in one batch, and answers with seconds.
 """

@@ -54,6 +54,7 @@ class Sampler:
         """
         config = self.config
         steps = config.sample.steps
+        black, white = config.train.image_range
         bar = tqdm(total=len(conditions), desc=f"sample, w = {scale:g}", disable=None, leave=False)
         with bar:
             images, trajectory = sample(
@@ -67,10 +68,14 @@ class Sampler:
                 steps=None if config.sample.sampler == "ddpm" else steps,
                 eta=config.sample.eta,
                 batch_size=config.sample.batch_size,
+                clip=max(abs(black), abs(white)),
                 trajectory_every=steps // frames if frames else None,
                 mesh=data_mesh(),
                 progress=bar.update,
             )
+        images = (images - black) / (white - black)
+        if trajectory is not None:
+            trajectory = (trajectory - black) / (white - black)
         return as_uint8(images), None if trajectory is None else as_uint8(trajectory)
 
 

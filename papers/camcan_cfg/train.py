@@ -41,6 +41,12 @@ def scaled(conditions: Any, train: TrainConfig) -> Any:
     return conditions / np.asarray(train.condition_scale, np.float32)
 
 
+def stretched(images: Any, train: TrainConfig) -> Any:
+    """Return images on [0, 1] as the network is given them, from `image_range`'s black to white."""
+    black, white = train.image_range
+    return images * (white - black) + black
+
+
 def make_optimizer(config: TrainConfig, steps: int) -> optax.GradientTransformation:
     """Return Adam at the published constant rate, or with the warm-up and decay asked for."""
     rate: optax.ScalarOrSchedule = config.learning_rate
@@ -71,7 +77,7 @@ def make_loss(graph: nnx.GraphDef, schedule: Schedule, config: TrainConfig) -> C
         key: Array,
     ) -> Float[Array, ""]:
         noise_key, time_key, drop_key = jax.random.split(key, 3)
-        batch = images.shape[0]
+        images, batch = stretched(images, config), images.shape[0]
         t = draw_times(time_key, batch, schedule.steps, config.stratified_times)
         noise = jax.random.normal(noise_key, images.shape)
         dropped = jax.random.bernoulli(drop_key, config.condition_dropout, (batch, 1))

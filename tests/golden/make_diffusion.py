@@ -1,6 +1,6 @@
 """Writes diffusion.npz: tables and steps of MONAI's DDPM and DDIM schedulers.
 
-pip install torch monai==1.6.1 && pip install --no-deps monai-generative==0.2.3
+pip install torch monai==1.4.0 && pip install --no-deps monai-generative==0.2.3
 python tests/golden/make_diffusion.py
 """
 

@@ -1,6 +1,6 @@
 """Writes unet.npz: outputs of MONAI's DiffusionModelUNet with seeded weights.
 
-pip install torch monai==1.6.1 && pip install --no-deps monai-generative==0.2.3
+pip install torch monai==1.4.0 && pip install --no-deps monai-generative==0.2.3
 python tests/golden/make_unet.py
 """
 
