@@ -82,6 +82,7 @@ class EvaluateConfig:
     """How much is drawn and measured."""
 
     images: int = 5160  # generated per guidance scale, conditions from the validation set
+    real_images: int = 0  # validation slices that FID and KID compare with; 0 = all
     memorisation_images: int = 500
     features: Literal["inception768", "pixels"] = "inception768"  # pixels: for tests, offline
     keep_real_pictures: bool = True  # False where the data's licence keeps them out of results

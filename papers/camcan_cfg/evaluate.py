@@ -42,7 +42,9 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     sets = generate(sampler, conditions, seeds, run.seed_folder(seed) / "generated")
 
     features = Extractor(config.evaluate.features)
-    reference = reference_features(features, validation, run.work / "reference_features.npz")
+    real = validation.spread(config.evaluate.real_images or len(validation))
+    reference = reference_features(features, real, run.work / "reference_features.npz")
+    first, second = halves(reference)
     reader = train_reader(parts["train"], validation, config.brain_age, seed)
     guidance = {
         scale: quality(features, features(as_float(images)), reference, as_float(images))
@@ -52,7 +54,7 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     memorisation, pairs = memorise(config, as_float(sets["1.0"]), parts)
     metrics = {
         "guidance": guidance,
-        "real": real_quality(features, validation, reference, chosen)
+        "real": quality(features, first, second, validation.images[chosen])
         | readings(reader, test.images, test.conditions),
         "memorisation": memorisation,
         "leak": leak(config, parts, reader, seed),
@@ -92,17 +94,10 @@ def quality(
     }
 
 
-def real_quality(
-    features: Extractor, real: Slices, values: np.ndarray, chosen: np.ndarray
-) -> dict[str, float]:
-    """Return the same for real slices: one half of the set against the other, as in the source.
-
-    `values` are the slices' features; `chosen` are the rows that generated sets were drawn for:
-    their pairs give the SSIM.
-    """
-    order = np.random.default_rng(0).permutation(len(real))
-    first, second = np.array_split(order, 2)
-    return quality(features, values[first], values[second], real.images[chosen])
+def halves(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of real slices cut at random in two: the source's real against real."""
+    first, second = np.array_split(np.random.default_rng(0).permutation(features), 2)
+    return first, second
 
 
 def readings(reader: Reader, images: np.ndarray, asked: np.ndarray) -> dict[str, dict[str, float]]:
