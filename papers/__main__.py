@@ -196,7 +196,7 @@ def prepare_data(options: argparse.Namespace) -> Outcome:
     from common.replication import stages
     from common.replication.plan import for_data, plan
 
-    done = []
+    done, lines = [], []
     for experiment in for_data(options.study, options.data):
         run = plan(options.study, experiment, raw=options.raw, skip_bad=options.skip_bad)
         prepared = stages.prepare(run)
@@ -207,10 +207,15 @@ def prepare_data(options: argparse.Namespace) -> Outcome:
                 "folder": str(run.data_folder),
                 "content_hash": prepared.content_hash,
                 "skipped": list(prepared.skipped),
+                "description": prepared.description,
                 "sizes": dict(prepared.sizes),
+                "parts": {name: dict(part) for name, part in prepared.parts.items()},
             }
         )
-    lines = [f"{d['dataset']} for {d['experiment']}: {d['sizes']} in {d['folder']}" for d in done]
+        lines.append(f"{prepared.dataset} for {experiment}, in {run.data_folder}")
+        lines.append(f"  {prepared.description}")
+        for name, part in prepared.parts.items():
+            lines.append(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in part.items()))
     return 0, done, "\n".join(lines)
 
 

@@ -59,6 +59,10 @@ class Prepared(Protocol):
     def sizes(self) -> Mapping[str, int]:
         """Examples a split."""
 
+    @property
+    def parts(self) -> Mapping[str, Mapping[str, Any]]:
+        """What a reader asks of each split: subjects, range of ages and the like."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

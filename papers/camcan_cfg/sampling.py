@@ -1,5 +1,6 @@
 """Drawing pictures from a trained network: the sets that are measured and the ones in figures."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from common.replication import results
 from common.training.mesh import data_mesh
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.data import Slices
-from papers.camcan_cfg.models.unet import UNet
 from papers.camcan_cfg.train import UNCONDITIONAL, scaled
 
 FRAMES = 10  # of the sampling process, after the noise: every 100 of 1000 steps
@@ -36,7 +36,7 @@ def as_float(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape
 class Sampler:
     """Draws pictures from a trained network in the way that the config says."""
 
-    def __init__(self, config: Config, network: UNet):
+    def __init__(self, config: Config, network: Callable):
         self.config, self.network = config, network
 
     def __call__(

@@ -51,6 +51,7 @@ class Prepared:
     description: str
     skipped: tuple
     sizes: dict
+    parts: dict
 
 
 published = Config()
@@ -73,7 +74,8 @@ def prepare(run):
     run.data_folder.mkdir(parents=True, exist_ok=True)
     name = run.config.data.dataset
     return Prepared(name, run.data_folder, hashlib.sha256(content.encode()).hexdigest(),
-                    datasets[name].stand_in, datasets[name].description, skipped, {"train": 3})
+                    datasets[name].stand_in, datasets[name].description, skipped, {"train": 3},
+                    {"train": {"patients": 2}})
 
 
 def train(run, prepared, seed):

@@ -183,7 +183,9 @@ def test_raw_data_is_checked_remembered_and_told_apart(project: Path, capsys) ->
     assert json.loads(out)[0]["skipped"] == ["b.txt"]
     assert "skipped 1 bad files: b.txt" in err
     (raw / "b.txt").write_text("mended")
-    assert run(capsys, "data", "apple", "--raw", raw)[0] == 0
+    status, out, _ = run(capsys, "data", "apple", "--raw", raw)
+    assert status == 0
+    assert "train: patients 2" in out
     first = json.loads(run(capsys, "replicate", "apple", "paper", "--json")[1])
     (raw / "c.txt").write_text("one more")
     second = json.loads(run(capsys, "replicate", "apple", "paper", "--json")[1])

@@ -15,6 +15,7 @@ from common.replication.config import override
 from common.training.mesh import data_mesh, data_parallel, replicate, shard
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.models.unet import UNet
+from papers.camcan_cfg.sampling import Sampler
 from papers.camcan_cfg.train import (
     UNCONDITIONAL,
     State,
@@ -121,6 +122,28 @@ def test_published_optimizer_is_adam_at_a_constant_rate() -> None:
 def test_conditions_are_raw_as_published() -> None:
     conditions = np.array([[48, 2, 25]], np.float32)
     np.testing.assert_array_equal(scaled(conditions, Config().train), conditions)
+
+
+def test_picture_range_is_stretched_for_the_network_and_undone_in_pictures() -> None:
+    wide = override(SMOKE, {"train.image_range": [-1.0, 3.0], "sample.steps": 4})
+    _, graph, state, loss = parts(SMOKE)
+    first, key = batch(), jax.random.key(0)
+    stretched = make_loss(graph, Schedule.linear(), wide.train)
+    params = jax.tree.map(lambda p: p + 0.05, state.params)
+    np.testing.assert_allclose(
+        stretched(params, first["image"], first["condition"], key),
+        loss(params, 4 * first["image"] - 1, first["condition"], key),
+        rtol=1e-6,
+    )
+    schedule = Schedule.linear(wide.sample.train_steps)
+
+    def oracle(x, t, conditions):  # whose picture is 3/4 of the way from black to white
+        share = schedule.alpha_bar(t)[:, None, None, None]
+        return (x - jnp.sqrt(share) * 2) / jnp.sqrt(1 - share)
+
+    images, frames = Sampler(wide, oracle)(np.ones((2, 3), np.float32), np.arange(2), 1.0, 2)
+    np.testing.assert_allclose(images, round(0.75 * 255), atol=1)
+    np.testing.assert_array_equal(frames[-1], images)
 
 
 def test_state_has_no_average_as_published() -> None:
