@@ -5,6 +5,12 @@ With ``alpha_t = 1 - beta_t`` and ``alphabar_t = alpha_1 ... alpha_t``:
     (1)  q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I)                      Ho eq. 2
     (2)  x_t = sqrt(alphabar_t) x_0 + sqrt(1 - alphabar_t) eps,   eps ~ N(0, I)        Ho eq. 4
 
+A network may predict eps, or the velocity of Salimans & Ho 2022 (arXiv:2202.00512), which is the
+data where noise is all there is and so keeps what eps cannot tell there, such as brightness:
+
+    (3)  v = sqrt(alphabar_t) eps - sqrt(1 - alphabar_t) x_0               Salimans & Ho, section 4
+    (4)  eps = sqrt(alphabar_t) v + sqrt(1 - alphabar_t) x_t
+
 A time is an index 0 ... steps - 1 into the tables, so index ``t`` is the paper's ``t + 1``; the
 index -1 is the data itself, with ``alphabar = 1``.
 """
@@ -56,5 +62,32 @@ def add_noise(
     t: Int[Array, " batch"],
 ) -> Float[Array, "batch height width channels"]:
     """Return ``x_t`` from data `x0` and standard normal `noise`: equation (2)."""
-    alpha_bar = schedule.alpha_bar(t).reshape(-1, *(1,) * (x0.ndim - 1))
-    return jnp.sqrt(alpha_bar) * x0 + jnp.sqrt(1 - alpha_bar) * noise
+    signal, spread = _weights(schedule, x0, t)
+    return signal * x0 + spread * noise
+
+
+def velocity(
+    schedule: Schedule,
+    x0: Float[Array, "batch height width channels"],
+    noise: Float[Array, "batch height width channels"],
+    t: Int[Array, " batch"],
+) -> Float[Array, "batch height width channels"]:
+    """Return ``v`` of data `x0` and standard normal `noise`: equation (3)."""
+    signal, spread = _weights(schedule, x0, t)
+    return signal * noise - spread * x0
+
+
+def noise_of_velocity(
+    schedule: Schedule,
+    v: Float[Array, "batch height width channels"],
+    x: Float[Array, "batch height width channels"],
+    t: Int[Array, " batch"],
+) -> Float[Array, "batch height width channels"]:
+    """Return the noise in `x` at time `t` that the velocity `v` implies: equation (4)."""
+    signal, spread = _weights(schedule, x, t)
+    return signal * v + spread * x
+
+
+def _weights(schedule: Schedule, x: Array, t: Array) -> tuple[Array, Array]:
+    alpha_bar = schedule.alpha_bar(t).reshape(-1, *(1,) * (x.ndim - 1))
+    return jnp.sqrt(alpha_bar), jnp.sqrt(1 - alpha_bar)

@@ -44,6 +44,7 @@ class TrainConfig:
     stratified_times: bool = False  # one time from each of batch_size equal parts of the schedule
     condition_dropout: float = 0.2  # share of draws trained with the condition (-1, -1, -1)
     condition_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)  # divides age, sex, slice
+    prediction: Literal["epsilon", "velocity"] = "epsilon"  # of the network
     image_range: tuple[float, float] = (0.0, 1.0)  # what black and white are for the network
     ema: float = 0.0  # decay of the parameters' moving average; 0 = off, as published
     log_every: int = 50  # steps

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Array, Float, Float32, Int, UInt8
 from tqdm import tqdm
 
 from common.diffusion.sampling import sample
-from common.diffusion.schedule import Schedule
+from common.diffusion.schedule import Schedule, noise_of_velocity
 from common.replication import results
 from common.training.mesh import data_mesh
 from papers.camcan_cfg.config import Config
@@ -33,11 +35,19 @@ def as_float(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape
     return images[..., None].astype(np.float32) / np.float32(255)
 
 
+def epsilon(network: Callable, schedule: Schedule, x: Array, t: Array, condition: Array) -> Array:
+    """Return the noise in `x` at time `t` that a network of velocities implies."""
+    return noise_of_velocity(schedule, network(x, t, condition), x, t)
+
+
 class Sampler:
     """Draws pictures from a trained network in the way that the config says."""
 
     def __init__(self, config: Config, network: Callable):
-        self.config, self.network = config, network
+        self.config, self.schedule = config, Schedule.linear(config.sample.train_steps)
+        self.predict_eps: Any = network
+        if config.train.prediction == "velocity":
+            self.predict_eps = jax.tree_util.Partial(epsilon, network, self.schedule)
 
     def __call__(
         self,
@@ -58,8 +68,8 @@ class Sampler:
         bar = tqdm(total=len(conditions), desc=f"sample, w = {scale:g}", disable=None, leave=False)
         with bar:
             images, trajectory = sample(
-                self.network,
-                Schedule.linear(config.sample.train_steps),
+                self.predict_eps,
+                self.schedule,
                 scaled(conditions, config.train),
                 seeds,
                 shape=(config.data.height, config.data.width, 1),

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from common.data.loader import batches
-from common.diffusion.schedule import Schedule, add_noise
+from common.diffusion.schedule import Schedule, add_noise, velocity
 from common.errors import InputError
 from common.replication.run import Run
 from common.training.checkpoints import Checkpoints
@@ -68,7 +68,7 @@ def draw_times(key: Array, batch: int, steps: int, stratified: bool) -> Int[Arra
 
 
 def make_loss(graph: nnx.GraphDef, schedule: Schedule, config: TrainConfig) -> Callable:
-    """Return `loss(params, images, conditions, key)`: the epsilon MSE of Ho et al. 2020, eq. 14."""
+    """Return `loss(params, images, conditions, key)`: MSE of eps (Ho et al. 2020, eq. 14) or v."""
 
     def loss(
         params: nnx.State,
@@ -83,7 +83,9 @@ def make_loss(graph: nnx.GraphDef, schedule: Schedule, config: TrainConfig) -> C
         dropped = jax.random.bernoulli(drop_key, config.condition_dropout, (batch, 1))
         conditions = jnp.where(dropped, UNCONDITIONAL, scaled(conditions, config))
         predicted = nnx.merge(graph, params)(add_noise(schedule, images, noise, t), t, conditions)
-        return jnp.mean(jnp.square(predicted - noise))
+        of_velocity = config.prediction == "velocity"
+        target = velocity(schedule, images, noise, t) if of_velocity else noise
+        return jnp.mean(jnp.square(predicted - target))
 
     return loss
 

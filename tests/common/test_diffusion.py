@@ -14,7 +14,7 @@ from common.diffusion import sampling
 from common.diffusion.guidance import guided, guided_eps
 from common.diffusion.samplers import ddim_step, ddim_times, ddpm_step
 from common.diffusion.sampling import sample
-from common.diffusion.schedule import Schedule, add_noise
+from common.diffusion.schedule import Schedule, add_noise, noise_of_velocity, velocity
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "diffusion.npz"))
 SCHEDULE = Schedule.linear()
@@ -43,6 +43,20 @@ def test_noise_is_added_as_monai_does():
 def test_ancestral_steps_are_monais(clip):
     for t, theirs in zip(GOLDEN["times"], GOLDEN[f"ddpm_clip{bool(clip):d}"], strict=True):
         assert close(ddpm_step(SCHEDULE, EPS, int(t), X, NOISE, clip)[0], theirs)
+
+
+def test_ancestral_steps_of_a_velocity_are_monais():
+    for t, theirs in zip(GOLDEN["times"], GOLDEN["ddpm_velocity"], strict=True):
+        eps = noise_of_velocity(SCHEDULE, EPS, X, jnp.asarray([t]))  # EPS in the role of v
+        ours = ddpm_step(SCHEDULE, eps, int(t), X, NOISE, None)[0]
+        assert close(ours, theirs, 3e-5)  # eps carries the data in its last digits at t = 999
+
+
+def test_noise_comes_back_from_velocity():
+    times = jnp.asarray(GOLDEN["times"])
+    x0, noise = (jnp.tile(a, (len(times), 1, 1, 1)) for a in (X, NOISE))
+    noisy, v = (make(SCHEDULE, x0, noise, times) for make in (add_noise, velocity))
+    assert close(noise_of_velocity(SCHEDULE, v, noisy, times), noise)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.7])

@@ -31,6 +31,12 @@ def main() -> None:
         ]
         golden[f"ddpm_clip{clip:d}"] = torch.cat(steps)
 
+    ddpm.prediction_type = "v_prediction"
+    steps = [
+        ddpm.step(eps, int(t), x, generator=torch.Generator().manual_seed(0))[0] for t in TIMES
+    ]
+    golden["ddpm_velocity"] = torch.cat(steps)
+
     # MONAI's defaults, and the convention of Stable Diffusion
     for name, offset, to_one in (("plain", 0, True), ("offset", 1, False)):
         ddim = DDIMScheduler(1000, set_alpha_to_one=to_one, steps_offset=offset)

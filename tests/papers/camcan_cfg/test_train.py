@@ -124,8 +124,26 @@ def test_conditions_are_raw_as_published() -> None:
     np.testing.assert_array_equal(scaled(conditions, Config().train), conditions)
 
 
-def test_picture_range_is_stretched_for_the_network_and_undone_in_pictures() -> None:
-    wide = override(SMOKE, {"train.image_range": [-1.0, 3.0], "sample.steps": 4})
+@pytest.mark.parametrize("prediction", ["epsilon", "velocity"])
+def test_pictures_are_what_the_network_predicts_in_the_range_it_was_given(prediction: str) -> None:
+    changes = {"image_range": [-1.0, 3.0], "prediction": prediction}
+    wide = override(SMOKE, {f"train.{name}": value for name, value in changes.items()})
+    schedule = Schedule.linear(wide.sample.train_steps)
+
+    def oracle(x, t, conditions):  # whose picture is 3/4 of the way from black to white
+        share = schedule.alpha_bar(t)[:, None, None, None]
+        eps = (x - jnp.sqrt(share) * 2) / jnp.sqrt(1 - share)
+        v = jnp.sqrt(share) * eps - jnp.sqrt(1 - share) * 2
+        return eps if prediction == "epsilon" else v
+
+    images, frames = Sampler(wide, oracle)(np.ones((2, 3), np.float32), np.arange(2), 1.0, 2)
+    np.testing.assert_allclose(images, round(0.75 * 255), atol=1)
+    assert frames is not None
+    np.testing.assert_array_equal(frames[-1], images)
+
+
+def test_picture_range_is_stretched_for_the_network() -> None:
+    wide = override(SMOKE, {"train.image_range": [-1.0, 3.0]})
     _, graph, state, loss = parts(SMOKE)
     first, key = batch(), jax.random.key(0)
     stretched = make_loss(graph, Schedule.linear(), wide.train)
@@ -135,15 +153,6 @@ def test_picture_range_is_stretched_for_the_network_and_undone_in_pictures() -> 
         loss(params, 4 * first["image"] - 1, first["condition"], key),
         rtol=1e-6,
     )
-    schedule = Schedule.linear(wide.sample.train_steps)
-
-    def oracle(x, t, conditions):  # whose picture is 3/4 of the way from black to white
-        share = schedule.alpha_bar(t)[:, None, None, None]
-        return (x - jnp.sqrt(share) * 2) / jnp.sqrt(1 - share)
-
-    images, frames = Sampler(wide, oracle)(np.ones((2, 3), np.float32), np.arange(2), 1.0, 2)
-    np.testing.assert_allclose(images, round(0.75 * 255), atol=1)
-    np.testing.assert_array_equal(frames[-1], images)
 
 
 def test_state_has_no_average_as_published() -> None:
