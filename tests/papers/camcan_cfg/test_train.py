@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.tree_util import Partial
 
 from common.diffusion.schedule import Schedule
 from common.replication import experiment as experiments
@@ -136,7 +137,9 @@ def test_pictures_are_what_the_network_predicts_in_the_range_it_was_given(predic
         v = jnp.sqrt(share) * eps - jnp.sqrt(1 - share) * 2
         return eps if prediction == "epsilon" else v
 
-    images, frames = Sampler(wide, oracle)(np.ones((2, 3), np.float32), np.arange(2), 1.0, 2)
+    images, frames = Sampler(wide, Partial(oracle))(
+        np.ones((2, 3), np.float32), np.arange(2), 1.0, 2
+    )
     np.testing.assert_allclose(images, round(0.75 * 255), atol=1)
     assert frames is not None
     np.testing.assert_array_equal(frames[-1], images)
