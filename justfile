@@ -31,6 +31,10 @@ verify *arguments:
 render *arguments:
     @{{ python }} -m papers render "$@"
 
+# pretrained weights: what is here; just weights --fetch [NAME], --verify
+weights *arguments:
+    @{{ python }} -m papers weights "$@"
+
 # the tests: just test [pytest arguments]
 test *arguments:
     @uv run --frozen pytest "$@"

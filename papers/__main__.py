@@ -1,4 +1,4 @@
-"""The command line: ``python -m papers list | data | replicate | compare | verify | render``."""
+"""The command line: ``python -m papers list | data | replicate | compare | verify | …``."""
 
 import argparse
 import contextlib
@@ -21,13 +21,13 @@ STAGES = ("all", "prepare", "train", "evaluate", "render")
 EPILOG = """\
 exit status:
   0    done
-  1    verify found a difference, or something broke that should not
+  1    a check found a difference, or something broke that should not
   2    bad input: one line names it
   3    training diverged: step and last good checkpoint are named
   130  interrupted: the same command goes on from the last checkpoint
 
-A study answers to any beginning of its name that no other has. Prepared data, checkpoints and
-compiled programs lie in the folder named by REPLICATIONS_HOME, else in the user's cache folder.
+A study answers to any beginning of its name that no other has. Prepared data, weights, checkpoints
+and compiled programs lie in the folder named by REPLICATIONS_HOME, else in the user's cache folder.
 """
 
 
@@ -151,6 +151,12 @@ def parser() -> argparse.ArgumentParser:
         "Tables and figures again, from committed metrics.",
         experiment=True,
     )
+
+    weights = add(show_weights, "weights", "Pretrained weights: what is here, fetch, verify.")
+    about = "fetch one set, or all, unless they are here"
+    weights.add_argument("--fetch", metavar="NAME", nargs="?", const="all", help=about)
+    about = "check what is here against the published SHA-256"
+    weights.add_argument("--verify", action="store_true", help=about)
     return whole
 
 
@@ -289,6 +295,24 @@ def render_results(options: argparse.Namespace) -> Outcome:
 
     folder = render(options.study, results.folder(options.study, options.experiment))
     return 0, {"out": str(folder)}, f"Results: {folder}"
+
+
+def show_weights(options: argparse.Namespace) -> Outcome:
+    """Fetch pretrained weights where asked, and return what there is of every set."""
+    from common.nn import weights
+
+    if options.fetch:
+        wanted = weights.SETS if options.fetch == "all" else (options.fetch,)
+        for one in [weights.published(name) for name in wanted]:
+            weights.weights_path(one)
+    found = [weights.stored(one, verify=options.verify) for one in weights.SETS.values()]
+    lines = [
+        f"{one.name}: {one.state}, {one.size / 1e6:.0f} MB"
+        + (f", {one.path}" if one.path else f"; --fetch {one.name}, or set {one.variable}")
+        for one in found
+    ]
+    differs = any(one.state == "differs" for one in found)
+    return int(differs), [dataclasses.asdict(one) for one in found], "\n".join(lines)
 
 
 if __name__ == "__main__":

