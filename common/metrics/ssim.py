@@ -4,11 +4,15 @@
 
 with Gaussian-weighted moments over every window that lies wholly inside the image. Matches
 pytorch_msssim 1.0.0's `ssim` at its defaults (window 11, σ 1.5, K 0.01 and 0.03) with
-`data_range=1`.
+`data_range=1`. With the second factor of (1) called cs, over scales j = 1 ... M, each half the size
+of the one before (Wang, Simoncelli and Bovik 2003):
+
+    MS-SSIM(x, y) = SSIM_M^w_M  prod over j < M of  cs_j^w_j                                   (2)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -18,9 +22,12 @@ from jaxtyping import Array, Float
 
 from common.errors import InputError
 from common.metrics.checks import check_images, check_same_shape
+from common.metrics.roots import root
+from common.nn.conv import avg_pool
 
 AnyArray = jax.Array | np.ndarray
 WINDOW = 11  # pixels
+MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
 _SIGMA = 1.5  # pixels
 _C1, _C2 = 0.01**2, 0.03**2
 _BLOCK = 512  # images on a side of a block of pairs: its values stay in a core's cache
@@ -49,6 +56,45 @@ def ssim(
     mean_x, mean_y = _windowed(x), _windowed(y)
     squares_x, squares_y = _windowed(x * x), _windowed(y * y)
     return _similarity(mean_x, mean_y, squares_x, squares_y, _windowed(x * y)).mean((1, 2, 3))
+
+
+def ms_ssim(
+    x: Float[AnyArray, "batch height width channels"],
+    y: Float[AnyArray, ...],
+    weights: Sequence[float] = MS_WEIGHTS,
+) -> Float[Array, " batch"]:
+    """Return the MS-SSIM of each pair of images [0, 1], averaged over channels; in [0, 1].
+
+    Matches pytorch_msssim 1.0.0's `ms_ssim`: a scale of negative similarity counts as 0 (where our
+    gradient is 0 and pytorch_msssim's not a number), and a side of odd length gets a row of zeros
+    before it is halved. Pure. Raises InputError as `ssim`, and for images whose coarsest scale is
+    smaller than the window: five scales need 161 pixels, four 81, three 41.
+    """
+    smallest = (WINDOW - 1) * 2 ** (len(weights) - 1) + 1
+    for name, images in (("first images", x), ("second images", y)):
+        _check(images, name)
+        if min(images.shape[1:3]) < smallest:
+            raise InputError(
+                f"{name}: {images.shape[1]}x{images.shape[2]}, {len(weights)} scales of MS-SSIM "
+                f"want {smallest}x{smallest} up; give fewer weights"
+            )
+    check_same_shape(x, y, ("first images", "second images"))
+    result = jnp.ones((len(x), x.shape[3]))
+    for scale, weight in enumerate(weights, 1):
+        moments = [_windowed(z) for z in (x, y, x * x, y * y, x * y)]
+        if scale < len(weights):
+            values = _contrast(*moments)
+            x, y = _halved(x), _halved(y)
+        else:
+            values = _similarity(*moments)
+        result *= root(values.mean((1, 2)), weight)
+    return result.mean(1)
+
+
+def _halved(x: AnyArray) -> Array:
+    """Return NHWC images of half the size, sides of odd length preceded by zeros."""
+    _, height, width, _ = x.shape
+    return avg_pool(jnp.pad(x, ((0, 0), (height % 2, 0), (width % 2, 0), (0, 0))), 2)
 
 
 def all_pairs_ssim(images: Float[AnyArray, "n height width channels"]) -> PairwiseSSIM:
@@ -127,6 +173,12 @@ def _similarity(mean_x, mean_y, squares_x, squares_y, products):
     luminance = (2 * means + _C1) / (energy_x + energy_y + _C1)
     variances = (squares_x - energy_x) + (squares_y - energy_y)
     return luminance * (2 * (products - means) + _C2) / (variances + _C2)
+
+
+def _contrast(mean_x, mean_y, squares_x, squares_y, products):
+    """Return the second factor of equation (1)."""
+    variances = (squares_x - mean_x**2) + (squares_y - mean_y**2)
+    return (2 * (products - mean_x * mean_y) + _C2) / (variances + _C2)
 
 
 def _gaussian() -> np.ndarray:

