@@ -4,7 +4,8 @@
 
 With C = F Fᵀ, the last trace is the sum of the singular values of F_aᵀ F_b, which needs no square
 root of a product that is almost singular and stays exact where there are fewer images than
-features.
+features. F is Cholesky's factor on the host where the covariance has one, else eigenvectors scaled
+by the roots of eigenvalues.
 """
 
 from __future__ import annotations
@@ -95,7 +96,11 @@ def gaussian_frechet_distance(
     mean_b: Float[AnyArray, " features"],
     covariance_b: Float[AnyArray, "features features"],
 ) -> Float[AnyArray, ""] | np.floating:
-    """Return equation (1); pure, in the precision and on the device of its arguments."""
+    """Return equation (1); pure, in the precision and on the device of its arguments.
+
+    NumPy arrays in float64 are the default elsewhere here. JAX arrays stay on their device; in
+    float32 the error is some 1e-6 of the traces, which a small distance may not bear.
+    """
     xp = mean_a.__array_namespace__()
     root = xp.linalg.svdvals(_factor(covariance_a).T @ _factor(covariance_b)).sum()
     traces = xp.linalg.trace(covariance_a) + xp.linalg.trace(covariance_b)
@@ -103,8 +108,36 @@ def gaussian_frechet_distance(
     return xp.maximum(distance, xp.zeros_like(distance))  # rounding may leave it just below
 
 
+def features_distance(a: Float[AnyArray, "n_a features"], b: Float[AnyArray, "n_b _"]) -> float:
+    """Return the Fréchet distance from the features themselves, in float64, without a warning.
+
+    Where there are fewer images than features, the features are the factor and the decomposition
+    is as small as the set. Raises InputError for widths that differ.
+    """
+    if a.shape[1] != b.shape[1]:
+        raise InputError(f"features of {a.shape[1]} and {b.shape[1]} values: take one width")
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    f, g = _features_factor(x), _features_factor(y)
+    root = np.linalg.svdvals(f.T @ g).sum()
+    means = ((x.mean(0) - y.mean(0)) ** 2).sum()
+    return max(float(means + (f**2).sum() + (g**2).sum() - 2 * root), 0.0)
+
+
+def _features_factor(features: np.ndarray) -> AnyArray:
+    """Return F with F Fᵀ the covariance of features."""
+    centred, free = features - features.mean(0), len(features) - 1
+    if len(features) > features.shape[1]:
+        return _factor(centred.T @ centred / free)
+    return centred.T / free**0.5
+
+
 def _factor(covariance: AnyArray) -> AnyArray:
     """Return F with F Fᵀ = `covariance`."""
+    if isinstance(covariance, np.ndarray):
+        try:
+            return np.linalg.cholesky(covariance)  # much the fastest
+        except np.linalg.LinAlgError:  # singular
+            pass
     xp = covariance.__array_namespace__()
     values, vectors = xp.linalg.eigh(covariance)
     return vectors * xp.sqrt(xp.clip(values, 0, None))

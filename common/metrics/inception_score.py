@@ -1,11 +1,12 @@
 """Inception Score (Salimans et al. 2016) from the class logits of generated images.
 
-    IS = exp of mean over x of KL(p(y|x) || p(y)),  p(y) = mean over x of p(y|x)               (1)
+IS = exp of mean over x of KL(p(y|x) || p(y)),  p(y) = mean over x of p(y|x)               (1)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import jax
 import numpy as np
@@ -43,7 +44,7 @@ def inception_score(
     log_p = scipy.special.log_softmax(np.asarray(logits, np.float64)[order], axis=1)
     bounds = np.arange(splits + 1) * len(log_p) // splits
     scores = []
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in pairwise(bounds):
         part = log_p[start:end]
         mixture = scipy.special.logsumexp(part, axis=0) - np.log(len(part))
         scores.append(np.exp((np.exp(part) * (part - mixture)).sum(1).mean()))

@@ -1,6 +1,6 @@
 """Peak signal-to-noise ratio.
 
-    PSNR(x, y) = -10 log10 of mean of (x - y)²,  in dB for images in [0, 1]                    (1)
+PSNR(x, y) = -10 log10 of mean of (x - y)²,  in dB for images in [0, 1]                    (1)
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from common.errors import InputError
 from common.metrics.checks import check_images, check_same_shape
+from common.metrics.intervals import Interval, around
 from common.metrics.roots import root
 from common.nn.conv import avg_pool
 
@@ -35,11 +36,20 @@ _BLOCK = 512  # images on a side of a block of pairs: its values stay in a core'
 
 @dataclass(frozen=True)
 class PairwiseSSIM:
-    """Mean and standard deviation over the pairs of a set, and how many images it has."""
+    """Mean and standard deviation over the pairs of a set, and how many images it has.
+
+    The standard error is the mean's, by leaving out one image at a time: pairs that share an image
+    are not independent. NaN for two images.
+    """
 
     mean: float
     std: float
     n: int
+    standard_error: float
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Return the mean with its confidence interval, Student's t with n - 1 degrees."""
+        return around(self.mean, self.standard_error, (self.n,), level)
 
 
 def ssim(
@@ -70,6 +80,8 @@ def ms_ssim(
     before it is halved. Pure. Raises InputError as `ssim`, and for images whose coarsest scale is
     smaller than the window: five scales need 161 pixels, four 81, three 41.
     """
+    if not len(weights):
+        raise InputError("weights of MS-SSIM's scales: 0 given, at least 1 needed")
     smallest = (WINDOW - 1) * 2 ** (len(weights) - 1) + 1
     for name, images in (("first images", x), ("second images", y)):
         _check(images, name)
@@ -81,7 +93,8 @@ def ms_ssim(
     check_same_shape(x, y, ("first images", "second images"))
     result = jnp.ones((len(x), x.shape[3]))
     for scale, weight in enumerate(weights, 1):
-        moments = [_windowed(z) for z in (x, y, x * x, y * y, x * y)]
+        every = _windowed(jnp.concatenate([x, y, x * x, y * y, x * y]))
+        moments = jnp.split(every, 5)
         if scale < len(weights):
             values = _contrast(*moments)
             x, y = _halved(x), _halved(y)
@@ -106,16 +119,21 @@ def all_pairs_ssim(images: Float[AnyArray, "n height width channels"]) -> Pairwi
     n = len(images)
     size = min(_BLOCK, n)
     total = squares = 0.0
+    of_image = np.zeros(n)  # sums over the pairs that an image is in
     for i in range(0, n, size):
         for j in range(i, n, size):
             values = _cross_ssim(_block(images, i, size), _block(images, j, size))
             pairs = np.asarray(values, np.float64)[: n - i, : n - j]
             if i == j:
-                pairs = pairs[np.triu_indices(len(pairs), 1)]
+                pairs = np.triu(pairs, 1)
             total, squares = total + pairs.sum(), squares + (pairs**2).sum()
+            of_image[i : i + size] += pairs.sum(1)
+            of_image[j : j + size] += pairs.sum(0)
     count = n * (n - 1) / 2
     variance = max(squares / count - (total / count) ** 2, 0.0)
-    return PairwiseSSIM(float(total / count), float(variance**0.5), n)
+    left_out = (total - of_image) / (count - (n - 1)) if n > 2 else np.full(n, np.nan)
+    error = ((n - 1) * left_out.var()) ** 0.5
+    return PairwiseSSIM(float(total / count), float(variance**0.5), n, float(error))
 
 
 def _block(images: AnyArray, start: int, size: int) -> AnyArray:

@@ -94,7 +94,7 @@ def perceptual_features(
 ) -> tuple[Float[Array, "batch _ _ _"], ...]:
     """Return the five taps of images [0, 1], RGB or grey (as three equal channels); pure."""
     layout, convolutions = LAYOUTS[network.net], iter(network.trunk)
-    x, taps = (2 * images - 1 - SHIFT) / SCALE, []
+    x, taps = jnp.asarray((2 * images - 1 - SHIFT) / SCALE), []
     for window, count in layout.stages:
         if window:
             x = max_pool(x, window, 2)

@@ -119,7 +119,9 @@ with tempfile.NamedTemporaryFile() as file:
         "inception-v3-compat", ["logits", "logits_unbiased"], file.name
     )
     nn.Module.load_state_dict = plain
-pixels = np.random.RandomState(1).randint(0, 256, (1, 299, 299, 3)).astype(np.uint8)  # of the network's own size
+pixels = (
+    np.random.RandomState(1).randint(0, 256, (1, 299, 299, 3)).astype(np.uint8)
+)  # of the network's own size
 with torch.no_grad():
     biased, unbiased = network(to_torch(pixels))
 arrays |= {"inception_logits": biased.numpy(), "inception_logits_unbiased": unbiased.numpy()}

@@ -1,5 +1,7 @@
 """Seeded weights of LPIPS's networks, for PyTorch's side and ours alike."""
 
+from itertools import pairwise
+
 import numpy as np
 
 try:
@@ -9,7 +11,7 @@ except ModuleNotFoundError:  # run beside it, by a script of this folder
 
 ALEX = ((64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3))
 _WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-VGG = tuple((b, a, 3) for a, b in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True))
+VGG = tuple((b, a, 3) for a, b in pairwise(_WIDTHS))
 TAPS = {"alex": (0, 1, 2, 3, 4), "vgg": (1, 3, 6, 9, 12)}  # convolutions that are looked at
 TRUNKS = {"alex": ("AlexNet", ALEX), "vgg": ("VGG16", VGG)}
 
