@@ -53,7 +53,7 @@ def around(value: float, error: float, n: tuple[int, ...], level: float = 0.95) 
 
 def frechet_interval(
     a: Float[AnyArray, "n_a features"],
-    b: Float[AnyArray, "n_b features"],
+    b: Float[AnyArray, "n_b features_b"],
     *,
     level: float = 0.95,
     resamples: int = 100,
