@@ -41,6 +41,37 @@ def check_vectors(vectors: jax.Array | np.ndarray, name: str, minimum: int = 1) 
     check_finite(vectors, name)
 
 
+def check_labels(labels: jax.Array | np.ndarray, name: str, classes: int) -> None:
+    """Raise InputError unless `labels` are booleans or integers from 0 to `classes` - 1.
+
+    Inside `jax.jit` there are no values yet: there only type and size are checked.
+    """
+    if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype == bool):
+        raise InputError(f"{name}: type {labels.dtype}, wanted integer labels or a boolean mask")
+    if not labels.size:
+        raise InputError(f"{name}: shape {labels.shape}, wanted at least one value")
+    if isinstance(labels, jax.core.Tracer):
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        hint = "; mask > 0?" if high == 255 and classes == 2 else ""
+        raise InputError(f"{name}: labels {low} to {high}, wanted 0 to {classes - 1}{hint}")
+
+
+def check_probabilities(values: jax.Array | np.ndarray, name: str) -> None:
+    """Raise InputError unless `values` are finite and in [0, 1] (not inside `jax.jit`)."""
+    if not values.size:
+        raise InputError(f"{name}: shape {values.shape}, wanted at least one value")
+    check_finite(values, name)
+    if isinstance(values, jax.core.Tracer):
+        return
+    low, high = float(values.min()), float(values.max())
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise InputError(
+            f"{name}: values {low:g} to {high:g}, wanted [0, 1]; mask / 255, or sigmoid of logits?"
+        )
+
+
 def check_finite(values: jax.Array | np.ndarray, name: str) -> None:
     """Raise InputError where a value is NaN or infinite (not inside `jax.jit`)."""
     if not isinstance(values, jax.core.Tracer) and not np.isfinite(values).all():
