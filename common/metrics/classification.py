@@ -1,0 +1,121 @@
+"""Scores of a classifier: from labels (confusion matrix, F1), and from scores (AUROC, AUPRC)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+from scipy.stats import rankdata
+
+from common.errors import InputError
+from common.metrics.checks import check_finite, check_labels, check_same_shape, check_vectors
+from common.metrics.overlap import Overlap
+
+AnyArray = jax.Array | np.ndarray
+Labels = Integer[AnyArray, " n"] | Bool[AnyArray, " n"]
+Matrix = Integer[AnyArray, "classes classes"]
+
+
+def confusion_matrix(
+    predicted: Labels, target: Integer[AnyArray, ...] | Bool[AnyArray, ...], classes: int
+) -> Integer[Array, "{classes} {classes}"]:
+    """Return how often a class (row) was predicted as each (column); batches add up.
+
+    Pure. Matches scikit-learn 1.9.1's with `labels=range(classes)`. Raises InputError for labels
+    outside 0 to `classes` - 1 and for counts that differ; inside `jax.jit` a pair with a label
+    outside the range is not counted.
+    """
+    check_same_shape(predicted, target, ("predicted", "target"))
+    check_labels(predicted, "predicted", classes)
+    check_labels(target, "target", classes)
+    p, t = jnp.asarray(predicted, jnp.int32), jnp.asarray(target, jnp.int32)
+    known = (p >= 0) & (p < classes) & (t >= 0) & (t < classes)
+    cells = jnp.where(known, classes * t + p, classes**2)  # bincount drops what is past its length
+    return jnp.bincount(cells, length=classes**2).reshape(classes, classes)
+
+
+def class_counts(confusion: Matrix) -> Overlap:
+    """Return the counts [classes] of which precision, recall and F1 (as `dice`) are made; pure."""
+    return Overlap(confusion.diagonal(), confusion.sum(0), confusion.sum(1))
+
+
+def f1(confusion: Matrix) -> Float[AnyArray, " classes"]:
+    """Return the F1 score of each class, in [0, 1]; NaN for one neither present nor predicted.
+
+    Pure. Matches scikit-learn 1.9.1's `f1_score(average=None, zero_division=nan)`.
+    """
+    return class_counts(confusion).dice(empty=float("nan"))
+
+
+def macro_f1(confusion: Matrix) -> Float[AnyArray, ""] | np.floating:
+    """Return the mean F1 score of the classes that are present or predicted, in [0, 1].
+
+    Pure. Matches scikit-learn 1.9.1's `f1_score(average="macro")` at its other defaults. NaN for a
+    matrix of zeros.
+    """
+    scores = f1(confusion)
+    return scores.__array_namespace__().nanmean(scores)
+
+
+def auroc(scores: Float[AnyArray, " n"], positive: Bool[AnyArray, ...]) -> float:
+    """Return the area under the ROC curve, in [0, 1], 0.5 for scores that tell nothing.
+
+    It is the share of pairs of a positive and a negative that are in order, ties counting half,
+    from ranks in float64 (Mann-Whitney U). Matches scikit-learn 1.9.1's `roc_auc_score`. NaN where
+    only one class is present, as there. Raises InputError for NaN and counts that differ.
+    """
+    _check(scores, positive)
+    present = np.asarray(positive)
+    positives = np.count_nonzero(present)
+    negatives = len(present) - positives
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(np.asarray(scores))[present].sum()
+    return float((ranks - positives * (positives + 1) / 2) / positives / negatives)
+
+
+def average_precision(scores: Float[AnyArray, " n"], positive: Bool[AnyArray, ...]) -> float:
+    """Return the area under the precision-recall curve (AUPRC) as the average precision, in [0, 1].
+
+    The sum over thresholds of precision times the gain in recall, without interpolation. Scores
+    that tell nothing have the share of positives. Matches scikit-learn 1.9.1's
+    `average_precision_score`, but NaN where there are no positives, where that warns and says 0.
+    Errors as `auroc`.
+    """
+    _check(scores, positive)
+    values, index = np.unique(np.asarray(scores), return_inverse=True)
+    present = np.asarray(positive)
+    if not present.any():
+        return float("nan")
+    at_least = np.cumsum(np.bincount(index, minlength=len(values))[::-1])
+    hits = np.bincount(index, weights=present, minlength=len(values))[::-1]
+    precision = np.cumsum(hits) / at_least
+    return float(precision @ hits / hits.sum())
+
+
+def one_vs_rest(
+    measure: Callable[[AnyArray, AnyArray], float],
+    scores: Float[AnyArray, "n classes"],
+    target: Integer[AnyArray, ...],
+) -> Float[np.ndarray, " classes"]:
+    """Return `auroc` or `average_precision` of each class against all others.
+
+    NaN for a class that is not in `target`; `np.nanmean` is the macro average, scikit-learn's
+    `roc_auc_score(multi_class="ovr")` where every class is. Raises InputError for labels outside
+    the classes, NaN and counts that differ.
+    """
+    check_vectors(scores, "scores")
+    if len(scores) != len(target):
+        raise InputError(f"scores of {len(scores)} and target of {len(target)}: wanted one count")
+    check_labels(target, "target", scores.shape[1])
+    return np.array([measure(column, target == c) for c, column in enumerate(scores.T)])
+
+
+def _check(scores: AnyArray, positive: AnyArray) -> None:
+    check_same_shape(scores, positive, ("scores", "positive"))
+    if not len(scores):
+        raise InputError("scores: 0 given, at least 1 needed")
+    check_finite(scores, "scores")
