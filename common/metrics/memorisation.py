@@ -32,9 +32,10 @@ def nearest_neighbours(
     """Return the nearest reference of each query by root mean square difference.
 
     Images [n height width channels] give the distance in pixel space, in the images' unit;
-    features [n features] the distance in feature space. Candidates are found by a matrix product in
-    float32 and measured again in float64, so that the distance of a copy is 0 exactly; of equal
-    ones the first is named. Raises InputError for NaN, sizes that differ, or an empty set.
+    vectors [n features] the distance in feature space: Euclidean over the root of their width.
+    Candidates are found by a matrix product in float32 and measured again in float64, so that the
+    distance of a copy is 0 exactly; of equal ones the first is named. Raises InputError for NaN,
+    sizes that differ, or an empty set.
     """
     _check(queries, references)
     x = np.asarray(queries, np.float32).reshape(len(queries), -1)

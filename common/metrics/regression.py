@@ -35,7 +35,13 @@ def regression_errors(
     check_finite(target, "target")
     x, y = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
     mse = float(((x - y) ** 2).mean())
-    x_centred, y_centred = x - x.mean(), y - y.mean()
-    spread = np.sqrt((x_centred @ x_centred) * (y_centred @ y_centred))
-    r = float(x_centred @ y_centred / spread) if spread else float("nan")
-    return RegressionErrors(float(np.abs(x - y).mean()), mse, mse**0.5, r, len(x))
+    return RegressionErrors(float(np.abs(x - y).mean()), mse, mse**0.5, _pearson(x, y), len(x))
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Return Pearson's r; NaN where a side is constant, which rounding of its mean would hide."""
+    if not np.ptp(x) or not np.ptp(y):
+        return float("nan")
+    # a power of two rounds nothing, and keeps the squares from under- and overflowing
+    x, y = (np.ldexp(z - z.mean(), -np.frexp(np.ptp(z))[1]) for z in (x, y))
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
