@@ -68,7 +68,8 @@ class Size:
 
 SIZES = (
     Size((16, 32, 64), 16, (48, 64), 16, actions=("forward", "sample", "step")),
-    Size((32, 64, 128), 32, (48, 64), 16, actions=("forward", "sample", "step")),
+    Size((16, 32, 64), 8, (32, 40), 8),  # the demo's pictures and batch
+    Size((32, 64, 128), 32, (48, 64), 16),
     Size((16, 32, 64), 16, (96, 128), 16),
     Size((32, 64, 128), 32, (96, 128), 16, rounds=5),
     Size((256, 256, 512), 32, (96, 128), 2, rounds=3),  # the published network
