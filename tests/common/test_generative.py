@@ -24,7 +24,15 @@ from common.metrics.frechet import (
 from common.metrics.inception_score import inception_score
 from common.metrics.intervals import around, frechet_interval, mean_interval
 from common.metrics.ssim import all_pairs_ssim, ssim
-from common.nn.inception import inception_features, inception_logits, inception_parameters
+from common.nn.inception import (
+    WIDTHS,
+    inception_features,
+    inception_logits,
+    inception_parameters,
+    load_inception,
+)
+from common.nn.weights import inception_path
+from tests.golden.image_pairs import photographs
 from tests.golden.seeded_inception import fit_for_inception
 from tests.golden.seeded_weights import seeded_weights
 
@@ -54,20 +62,41 @@ def test_inception_score_matches_torch_fidelity(row, splits):
     assert (found.n, found.splits) == (57, splits)
 
 
-def test_class_logits_match_torch_fidelity():
+@jax.jit
+def all_widths(parameters):
+    # torch-fidelity subtracts 128 and divides by it, pytorch-fid and we 127.5
+    images = photographs().astype(np.float32) / 256
+    return {width: inception_features(parameters, images, width) for width in WIDTHS}
+
+
+def assert_close(found, expected):
+    assert found.shape == expected.shape
+    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    assert error < 1e-4, error
+
+
+def test_features_and_logits_of_photographs_match_torch_fidelity():
     shapes = json.loads(str(np.load(FOLDER / "inception.npz")["shapes"]))
     shapes |= {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
     parameters = inception_parameters(fit_for_inception(seeded_weights(shapes)))
-    pixels = np.random.RandomState(1).randint(0, 256, (1, 299, 299, 3))
-    # torch-fidelity subtracts 128 and divides by it, pytorch-fid 127.5
-    found = jax.jit(inception_features)(parameters, (pixels / 256).astype(np.float32))
-    for bias, name in ((False, "inception_logits_unbiased"), (True, "inception_logits")):
-        logits = inception_logits(parameters, found, bias=bias)
-        error = np.linalg.norm(logits - GOLDEN[name]) / np.linalg.norm(GOLDEN[name])
-        assert error < 1e-4
+    found = all_widths(parameters)
+    for width in WIDTHS:
+        assert_close(found[width], GOLDEN[f"inception_seeded_{width}"])
+    for bias, name in ((False, "logits_unbiased"), (True, "logits")):
+        logits = inception_logits(parameters, found[2048], bias=bias)
+        assert_close(logits, GOLDEN[f"inception_seeded_{name}"])
     del parameters["fc"]
     with pytest.raises(InputError, match=r"without classes.*INCEPTION_WEIGHTS"):
-        inception_logits(parameters, found)
+        inception_logits(parameters, found[2048])
+
+
+def test_published_features_of_photographs_match_torch_fidelity():
+    try:
+        path = inception_path(download=False)
+    except InputError as error:
+        pytest.skip(str(error))
+    for width, found in all_widths(load_inception(path)).items():
+        assert_close(found, GOLDEN[f"inception_published_{width}"])
 
 
 def test_a_classifier_of_another_size_is_refused():

@@ -21,3 +21,9 @@ def image_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         blurred = sum(np.roll(x[1], (i, j), (0, 1)) for i in range(-2, 3) for j in range(-2, 3))
         pairs[name] = x, np.stack([noisy.clip(0, 1), 0.8 * blurred / 25 + 0.1])
     return {name: (x.astype(np.float32), y.astype(np.float32)) for name, (x, y) in pairs.items()}
+
+
+def photographs() -> np.ndarray:
+    """Return two uint8 photographs [2 299 299 3], of the size that Inception resizes to."""
+    grey = np.repeat(data.camera()[100:399, 150:449, None], 3, 2)
+    return np.stack([data.astronaut()[0:299, 80:379], grey])

@@ -4,7 +4,7 @@ pip install torch==2.13.0 lpips==0.1.4 pytorch-msssim==1.0.0 piq==0.8.0 torch-fi
     scikit-image==0.26.0 scipy==1.17.1
 PYTHONPATH=. python tests/golden/make_perceptual.py FOLDER
 
-FOLDER holds LPIPS's weights as `python -m papers weights --fetch` leaves them. torchvision, of
+FOLDER holds the weights as `python -m papers weights --fetch` leaves them. torchvision, of
 which lpips needs the layers of two networks and the others nothing that is used here, is replaced
 by those layers.
 """
@@ -18,13 +18,14 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
-from image_pairs import image_pairs
+from image_pairs import image_pairs, photographs
 from seeded_inception import fit_for_inception
 from seeded_lpips import TRUNKS, seeded_lpips
 from seeded_weights import seeded_weights
 from torch import nn
 
 from common.nn.numpy_pickle import read_numpy_pickle
+from common.nn.torch_checkpoint import read_torch_checkpoint
 
 
 def alexnet(pretrained):
@@ -107,22 +108,37 @@ logits = (3 * random.standard_normal((57, 20))).astype(np.float32)
 scores = [isc_features_to_metric(torch.from_numpy(logits), splits) for splits in (10, 1, 4)]
 arrays |= {"logits": logits, "inception_scores": [list(score.values()) for score in scores]}
 
+
+def fidelity_inception(weights):
+    """Return what torch-fidelity's network gives for photographs, with these weights, by name."""
+    names = ["64", "192", "768", "2048", "logits", "logits_unbiased"]
+    plain = nn.Module.load_state_dict
+    # the network's state has counts of batches besides, which it does not use, and a classifier
+    nn.Module.load_state_dict = lambda self, state: plain(self, state, strict=False)
+    with tempfile.NamedTemporaryFile() as file:
+        torch.save({n: torch.from_numpy(w) for n, w in weights.items()}, file.name)
+        network = FeatureExtractorInceptionV3("inception-v3-compat", names, file.name)
+    nn.Module.load_state_dict = plain
+    with torch.no_grad():
+        found = network(to_torch(photographs()))
+    return {name: values.numpy() for name, values in zip(names, found, strict=True)}
+
+
 shapes = json.loads(str(np.load(Path(__file__).with_name("inception.npz"))["shapes"]))
 shapes |= {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
-seeded = {n: torch.from_numpy(v) for n, v in fit_for_inception(seeded_weights(shapes)).items()}
-with tempfile.NamedTemporaryFile() as file:
-    # the state of torch-fidelity's network holds counts of batches besides, which it does not use
-    plain = nn.Module.load_state_dict
-    nn.Module.load_state_dict = lambda self, state: plain(self, state, strict=False)
-    torch.save(seeded, file.name)
-    network = FeatureExtractorInceptionV3(
-        "inception-v3-compat", ["logits", "logits_unbiased"], file.name
-    )
-    nn.Module.load_state_dict = plain
-pixels = (
-    np.random.RandomState(1).randint(0, 256, (1, 299, 299, 3)).astype(np.uint8)
-)  # of the network's own size
-with torch.no_grad():
-    biased, unbiased = network(to_torch(pixels))
-arrays |= {"inception_logits": biased.numpy(), "inception_logits_unbiased": unbiased.numpy()}
+seeded = fidelity_inception(fit_for_inception(seeded_weights(shapes)))
+arrays |= {f"inception_seeded_{name}": values for name, values in seeded.items()}
+
+script = read_torch_checkpoint(Path(sys.argv[1]) / "inception-2015-12-05-fid-helper.pt")
+published = {}
+ours = [n.removesuffix(".conv.weight") for n in shapes if n.endswith(".conv.weight")]
+theirs = [n.removesuffix(".weight") for n in script if n.endswith(".weight")]
+for name, prefix in zip(ours, theirs, strict=True):  # other names in the same order, no scale
+    parts = {"conv.weight": "weight", "bn.bias": "beta", "bn.running_mean": "mean"}
+    for part, source in (parts | {"bn.running_var": "var"}).items():
+        published[f"{name}.{part}"] = script[f"{prefix}.{source}"]
+    published[f"{name}.bn.weight"] = np.ones_like(script[f"{prefix}.beta"])
+for name, values in fidelity_inception(published).items():
+    if "logits" not in name:  # the archive has no classifier
+        arrays[f"inception_published_{name}"] = values
 np.savez_compressed(Path(__file__).with_name("perceptual.npz"), **arrays)
