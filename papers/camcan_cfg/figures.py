@@ -105,8 +105,13 @@ def neighbour_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
     )
 
 
-def learning_figure(seeds: dict[str, dict], reported: Reported, note: str) -> Figure:
-    """Return training and validation loss of every seed, with the ends of the reported curve."""
+def learning_figure(
+    seeds: dict[str, dict], reported: Reported, prediction: str, note: str
+) -> Figure:
+    """Return training and validation loss of every seed, with the ends of the reported curve.
+
+    `prediction` is what the network predicts; the reported curve is that of epsilon.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for seed, metrics in seeds.items():
         curve = metrics["training"]
@@ -123,8 +128,8 @@ def learning_figure(seeds: dict[str, dict], reported: Reported, note: str) -> Fi
         right.plot([e["validation_loss"] for e in reader], color=COLOURS[0], lw=1.4)
     for end, style in ((0, ":"), (-1, "--")):
         value = reported_at(reported, f"training.validation_loss.{end}")
-        left.axhline(value, color=COLOURS[1], ls=style, lw=1, label=f"reported {value:g}")
-    left.set(yscale="log", xlabel="step", ylabel="epsilon MSE", title="Denoising network")
+        left.axhline(value, color=COLOURS[1], ls=style, lw=1, label=f"reported, epsilon: {value:g}")
+    left.set(yscale="log", xlabel="step", ylabel=f"MSE of {prediction}", title="Denoising network")
     left.legend(fontsize=7, frameon=False)
     right.set(yscale="log", xlabel="epoch", ylabel="MSE, standard units", title="Brain-age reader")
     figure.suptitle(note, fontsize=8)

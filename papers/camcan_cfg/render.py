@@ -31,7 +31,9 @@ def render(results: Path) -> None:
         "ages": figures.age_figure(samples, note),
         "guidance_grid": figures.guidance_figure(samples, note),
         "nearest_neighbours": figures.neighbour_figure(samples, note),
-        "learning_curves": figures.learning_figure(seeds, source, note),
+        "learning_curves": figures.learning_figure(
+            seeds, source, manifest["config"]["train"]["prediction"], note
+        ),
         "guidance_curves": figures.guidance_curves(seeds, source, note),
     }.items():
         figures.save(figure, results / "figures" / f"{name}.png")
