@@ -195,8 +195,8 @@ def table(result: dict) -> str:
         )
     lines += [
         "",
-        "The weights are random, and such a network lets rounding grow with every step: of pictures "
-        "of 5 steps the largest difference was 2e-5, of 10 steps 2e-3.",
+        "The weights are random, and such a network lets rounding grow with every step: of "
+        "pictures of 5 steps the largest difference was 2e-5, of 10 steps 2e-3.",
     ]
     if result["torch"]:
         lines += ["", "The source draws one image at a time in a PyTorch loop: the last row."]
