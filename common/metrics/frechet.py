@@ -42,7 +42,7 @@ class Statistics:
 
     def merge(self, other: Statistics) -> Statistics:
         """Return the statistics of both sets together (Chan, Golub and LeVeque 1979)."""
-        _check_same_width(self, other)
+        _check_same_width(len(self.mean), len(other.mean))
         n = self.n + other.n
         step = other.mean - self.mean
         between = np.outer(step, step) * (self.n * other.n / n)
@@ -76,7 +76,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> FrechetDistance:
     grows: compare only at equal n, and read KID beside it where the warning shows. Raises
     InputError for one image only and for widths that differ.
     """
-    _check_same_width(a, b)
+    _check_same_width(len(a.mean), len(b.mean))
     if min(a.n, b.n) < 2:
         raise InputError(f"Fréchet distance: sets of {a.n} and {b.n}, each needs at least 2")
     value = gaussian_frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
@@ -114,8 +114,7 @@ def features_distance(a: Float[AnyArray, "n_a features"], b: Float[AnyArray, "n_
     Where there are fewer images than features, the features are the factor and the decomposition
     is as small as the set. Raises InputError for widths that differ.
     """
-    if a.shape[1] != b.shape[1]:
-        raise InputError(f"features of {a.shape[1]} and {b.shape[1]} values: take one width")
+    _check_same_width(a.shape[1], b.shape[1])
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     f, g = _features_factor(x), _features_factor(y)
     root = np.linalg.svdvals(f.T @ g).sum()
@@ -143,6 +142,6 @@ def _factor(covariance: AnyArray) -> AnyArray:
     return vectors * xp.sqrt(xp.clip(values, 0, None))
 
 
-def _check_same_width(a: Statistics, b: Statistics) -> None:
-    if len(a.mean) != len(b.mean):
-        raise InputError(f"features of {len(a.mean)} and {len(b.mean)} values: take one width")
+def _check_same_width(a: int, b: int) -> None:
+    if a != b:
+        raise InputError(f"features of {a} and {b} values: take one width")

@@ -6,7 +6,7 @@ interval is, and a set of patients is not a set of independent images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -82,4 +82,4 @@ def frechet_interval(
     ]
     error = float(np.std(draws, ddof=1))
     found = around(features_distance(x, y), error, (len(x), len(y)), level)
-    return Interval(found.value, max(found.low, 0.0), found.high, level, found.n)
+    return replace(found, low=max(found.low, 0.0))

@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 
 from common.files import write_atomic  # noqa: E402
 from common.nn.inception import inception_features, inception_parameters  # noqa: E402
-from experiments.benchmarks.torch_process import gemm_rate, torch_process  # noqa: E402
+from experiments.benchmarks.torch_process import gemm_rate, in_turn, torch_process  # noqa: E402
 from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 
 WIDTHS = (768, 2048)  # of the study, and of FID elsewhere
@@ -69,15 +69,8 @@ def alternate(ours: Callable, theirs: Callable, rounds: int) -> dict:
     start = time.perf_counter()
     mean = float(ours().mean())
     first, expected = time.perf_counter() - start, theirs()[1]
-    seconds: dict[str, list[float]] = {"jax": [], "torch": []}
-    for _ in range(rounds):
-        start = time.perf_counter()
-        ours()
-        seconds["jax"].append(time.perf_counter() - start)
-        seconds["torch"].append(theirs()[0])
     return {
-        "seconds": seconds,
-        "ratio": float(np.median(np.divide(seconds["jax"], seconds["torch"]))),
+        **in_turn(ours, lambda: theirs()[0], rounds),
         "first_call_seconds": first,
         "relative_difference": abs(mean - expected) / abs(expected),
     }

@@ -28,7 +28,7 @@ from common.metrics.lpips import lpips  # noqa: E402
 from common.metrics.ssim import ms_ssim  # noqa: E402
 from common.nn.perceptual import LAYOUTS, perceptual_network  # noqa: E402
 from experiments.benchmarks.ssim import smooth_images  # noqa: E402
-from experiments.benchmarks.torch_process import gemm_rate, torch_process  # noqa: E402
+from experiments.benchmarks.torch_process import gemm_rate, in_turn, torch_process  # noqa: E402
 from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 
 NAMES = {
@@ -71,17 +71,15 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
             value, slope = jax.block_until_ready(compiled(weights, x, y))
             first = time.perf_counter() - start
             _, expected, steepness = ask(name)
-            seconds: dict[str, list[float]] = {"jax": [], "torch": []}
-            for _ in range(options.rounds):
-                start = time.perf_counter()
-                jax.block_until_ready(compiled(weights, x, y))
-                seconds["jax"].append(time.perf_counter() - start)
-                seconds["torch"].append(ask(name)[0])
+            times = in_turn(
+                lambda f=compiled, w=weights: jax.block_until_ready(f(w, x, y)),
+                lambda n=name: ask(n)[0],
+                options.rounds,
+            )
             rows.append(
                 {
                     "loss": name,
-                    "seconds": seconds,
-                    "ratio": float(np.median(np.divide(seconds["jax"], seconds["torch"]))),
+                    **times,
                     "first_call_seconds": first,
                     "operations": float(operations),
                     "difference": abs(float(value) - expected),

@@ -35,6 +35,21 @@ def torch_process(
         process.stdin.close()
 
 
+def in_turn(ours: Callable, theirs: Callable[[], float], rounds: int) -> dict:
+    """Return the seconds of both sides in turn, and the median of the ratio within a round.
+
+    `ours` is timed and must wait for its result; `theirs` returns its seconds.
+    """
+    seconds: dict[str, list[float]] = {"jax": [], "torch": []}
+    for _ in range(rounds):
+        start = time.perf_counter()
+        ours()
+        seconds["jax"].append(time.perf_counter() - start)
+        seconds["torch"].append(theirs())
+    ratios = np.divide(seconds["jax"], seconds["torch"])
+    return {"seconds": seconds, "ratio": float(np.median(ratios))}
+
+
 def gemm_rate(size: int = 2048, rounds: int = 5) -> float:
     """Return operations per second of a float32 matrix product: what the machine can do."""
     matrix = np.random.default_rng(0).random((size, size), np.float32)

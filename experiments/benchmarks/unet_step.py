@@ -34,6 +34,7 @@ from common.diffusion.guidance import guided_eps  # noqa: E402
 from common.diffusion.samplers import ddim_step, ddim_times  # noqa: E402
 from common.diffusion.schedule import Schedule  # noqa: E402
 from common.files import write_atomic  # noqa: E402
+from experiments.benchmarks.torch_process import in_turn  # noqa: E402
 from papers.camcan_cfg.config import ModelConfig  # noqa: E402
 from papers.camcan_cfg.models.convert import from_monai  # noqa: E402
 from papers.camcan_cfg.models.unet import UNet  # noqa: E402
@@ -167,17 +168,11 @@ def alternate(size: Size, actions: dict, theirs: Callable) -> dict:
         start = time.perf_counter()
         value = actions[action]()
         first, expected = time.perf_counter() - start, theirs(action)[1]
-        seconds: dict[str, list[float]] = {"jax": [], "torch": []}
-        for _ in range(size.rounds if action != "sample" else 3):
-            start = time.perf_counter()
-            actions[action]()
-            seconds["jax"].append(time.perf_counter() - start)
-            seconds["torch"].append(theirs(action)[0])
-        ratios = np.divide(seconds["jax"], seconds["torch"])
+        rounds = size.rounds if action != "sample" else 3
+        times = in_turn(actions[action], lambda a=action: theirs(a)[0], rounds)
         results[action] = {
-            "seconds": seconds,
-            "median_seconds": {side: float(np.median(s)) for side, s in seconds.items()},
-            "ratio": float(np.median(ratios)),
+            **times,
+            "median_seconds": {side: float(np.median(s)) for side, s in times["seconds"].items()},
             "first_call_seconds": first,
             "relative_difference": abs(value - expected) / abs(expected),
         }

@@ -15,7 +15,7 @@ from common.replication import results
 from common.training.mesh import data_mesh
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.data import Slices
-from papers.camcan_cfg.train import UNCONDITIONAL, scaled
+from papers.camcan_cfg.train import UNCONDITIONAL, scaled, unstretched
 
 FRAMES = 10  # of the sampling process, after the noise: every 100 of 1000 steps
 PROCESS = np.array([[48, 2, z] for z in (25, 35, 45, 55)], np.float32)
@@ -64,7 +64,6 @@ class Sampler:
         """
         config = self.config
         steps = config.sample.steps
-        black, white = config.train.image_range
         bar = tqdm(total=len(conditions), desc=f"sample, w = {scale:g}", disable=None, leave=False)
         with bar:
             images, trajectory = sample(
@@ -78,15 +77,15 @@ class Sampler:
                 steps=None if config.sample.sampler == "ddpm" else steps,
                 eta=config.sample.eta,
                 batch_size=config.sample.batch_size,
-                clip=max(abs(black), abs(white)),
+                clip=max(map(abs, config.train.image_range)),
                 trajectory_every=steps // frames if frames else None,
                 mesh=data_mesh(),
                 progress=bar.update,
             )
-        images = (images - black) / (white - black)
-        if trajectory is not None:
-            trajectory = (trajectory - black) / (white - black)
-        return as_uint8(images), None if trajectory is None else as_uint8(trajectory)
+        drawn = as_uint8(unstretched(images, config.train))
+        if trajectory is None:
+            return drawn, None
+        return drawn, as_uint8(unstretched(trajectory, config.train))
 
 
 def generate(

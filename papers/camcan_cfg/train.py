@@ -47,6 +47,12 @@ def stretched(images: Any, train: TrainConfig) -> Any:
     return images * (white - black) + black
 
 
+def unstretched(images: Any, train: TrainConfig) -> Any:
+    """Return images of `image_range` on [0, 1]: what `stretched` does, undone."""
+    black, white = train.image_range
+    return (images - black) / (white - black)
+
+
 def make_optimizer(config: TrainConfig, steps: int) -> optax.GradientTransformation:
     """Return Adam at the published constant rate, or with the warm-up and decay asked for."""
     rate: optax.ScalarOrSchedule = config.learning_rate
