@@ -25,6 +25,7 @@ from papers.camcan_cfg.layout import Reading, SubjectSlices, existing, slice_num
 TABLE, AGE, SEX = "data.csv", "age_at_initial_pathologic", "gender"
 FLAIR = 1  # the channels are pre-contrast, FLAIR, post-contrast
 AIR = 15  # of 255; what is darker lies outside the head
+EMPTY = 0.02  # of a slice's area: where the head fills less, the slice shows none
 WIDEST, CROWN = 38.5, 81.0  # slice numbers of a head's widest level and its top: z = 5 and 90 mm
 MEDIAN = 0.4  # of the head's pixels
 MARGIN = 1.1  # of the window around the head
@@ -83,7 +84,7 @@ def levels(head: Bool[np.ndarray, "slices height width"]) -> Float[np.ndarray, "
     and so the number of each slice. Raises `BadFile` where a stack does not narrow upwards.
     """
     area = head.mean(axis=(1, 2))
-    seen = np.flatnonzero(area > 0.02)
+    seen = np.flatnonzero(area > EMPTY)
     if not len(seen):
         raise BadFile("shows no head")
     middle = (seen[0] + seen[-1]) // 2  # below it jaw and neck can be wider than the brain
@@ -108,7 +109,7 @@ def _subject(
     head = np.stack([ndimage.binary_fill_holes(picture > AIR) for picture in flair])
     numbers = np.rint(levels(head)).astype(int)
     inside = np.isin(numbers, slice_numbers(config.slices))
-    kept = inside & ~tumour.any(axis=(1, 2))
+    kept = inside & ~tumour.any(axis=(1, 2)) & (head.mean(axis=(1, 2)) > EMPTY)
     if not kept.any():
         nothing = np.zeros((0, config.height, config.width), np.float32)
         return SubjectSlices(name, age, int(sex), numbers[kept], nothing)

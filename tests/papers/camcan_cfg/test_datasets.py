@@ -355,6 +355,16 @@ def test_kaggle_layout_gives_tumour_free_numbered_upright_slices(kaggle, tmp_pat
     np.testing.assert_allclose(np.median(images[images > 0.1]), 0.4, atol=0.02)
 
 
+def test_a_slice_that_shows_no_head_is_left_out(kaggle, tmp_path):
+    before = everything(prepare(LGG, tmp_path / "before", kaggle))
+    name = "TCGA_AA_0001_19990101"
+    blank = np.zeros((64, 64, 3), np.uint8)
+    tifffile.imwrite(kaggle / "kaggle_3m" / name / f"{name}_15.tif", blank)
+    after = everything(prepare(LGG, tmp_path / "after", kaggle))
+    assert len(after) == len(before) - 1
+    assert after.images.max(axis=(1, 2, 3)).min() > 0.1
+
+
 def test_kaggle_folder_is_found_from_around_it_and_by_either_separator(kaggle, tmp_path):
     one = prepare(LGG, tmp_path / "one", kaggle)
     table = kaggle / "kaggle_3m" / "data.csv"
