@@ -1,0 +1,1 @@
+"""Attention U-Net for lower-grade glioma on MRI."""
