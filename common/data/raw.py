@@ -18,6 +18,13 @@ class BadFile(Exception):
     """A raw file that cannot be used; the message says why, without the file's name."""
 
 
+def existing(raw: Path) -> Path:
+    """Return the raw folder as an absolute path or raise `InputError` where there is none."""
+    if not raw.is_dir():
+        raise InputError(f"--raw {raw}: no such folder")
+    return raw.absolute()
+
+
 def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     """Return a table's rows as `{column: text}` for the `columns`, named as given here.
 

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from common.data.images import resize_area
-from common.data.raw import BadFile, number, read_nifti, read_table
+from common.data.raw import BadFile, existing, number, read_nifti, read_table
 from common.errors import InputError
 from papers.camcan_cfg.config import DataConfig
-from papers.camcan_cfg.layout import Reading, SubjectSlices, existing
+from papers.camcan_cfg.layout import Reading, SubjectSlices
 
 TABLE = "phenotype.csv"
 PATTERN = "sub-*_defaced_T1.nii.gz"

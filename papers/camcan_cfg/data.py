@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from tqdm import tqdm
 
 from common import data as common_data
-from common.data import builder, hashing
+from common.data import builder, hashing, kaggle_lgg
 from common.data.loader import ArraySource
 from common.data.raw import refusal
 from common.data.splits import PARTS, split_groups, split_indices
@@ -46,7 +46,7 @@ LAYOUTS = {
         "LGG MRI Segmentation, tumour-free FLAIR slices",
         "get https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation",
         True,
-        lgg_layout.files,
+        kaggle_lgg.files,
         lgg_layout.read,
     ),
 }

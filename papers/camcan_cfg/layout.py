@@ -9,12 +9,9 @@ numbers, but its slices are 1 mm apart about the middle: the part of the head wh
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-
-from common.errors import InputError
 
 MIDDLE = 45  # number of the slice in the middle of the volume
 SEXES = {1: "female", 2: "male"}
@@ -43,10 +40,3 @@ class Reading:
 def slice_numbers(slices: int) -> Int[np.ndarray, " {slices}"]:
     """Return the numbers of as many slices around the middle as asked for: 25 … 64 for 40."""
     return np.arange(slices) + MIDDLE - slices // 2
-
-
-def existing(raw: Path) -> Path:
-    """Return the raw folder as an absolute path or raise `InputError` where there is none."""
-    if not raw.is_dir():
-        raise InputError(f"--raw {raw}: no such folder")
-    return raw.absolute()

@@ -7,61 +7,39 @@ window a patient around the head, and one brightness a patient (the median of th
 Results on them are not comparable with results on Cam-CAN.
 """
 
-import re
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from scipy import ndimage
 from tqdm import tqdm
 
+from common.data import kaggle_lgg
 from common.data.images import resize_area
-from common.data.raw import BadFile, number, read_table, read_tiff
-from common.errors import InputError
+from common.data.raw import BadFile, number, read_table
 from papers.camcan_cfg.config import DataConfig
-from papers.camcan_cfg.layout import Reading, SubjectSlices, existing, slice_numbers
+from papers.camcan_cfg.layout import Reading, SubjectSlices, slice_numbers
 
-TABLE, AGE, SEX = "data.csv", "age_at_initial_pathologic", "gender"
-FLAIR = 1  # the channels are pre-contrast, FLAIR, post-contrast
+AGE, SEX = "age_at_initial_pathologic", "gender"
 AIR = 15  # of 255; what is darker lies outside the head
 EMPTY = 0.02  # of a slice's area: where the head fills less, the slice shows none
 WIDEST, CROWN = 38.5, 81.0  # slice numbers of a head's widest level and its top: z = 5 and 90 mm
 MEDIAN = 0.4  # of the head's pixels
 MARGIN = 1.1  # of the window around the head
-NAME = re.compile(r"(TCGA_\w\w_\w{4})_\d+_(\d+)(_mask)?\.tif")
-
-
-def files(raw: Path) -> list[Path]:
-    """Return data.csv and the pictures and masks of kaggle_3m, given it or a folder around it.
-
-    Raises `InputError` where there is no table or not one picture.
-    """
-    raw = existing(raw)
-    inside = (raw, raw / "kaggle_3m", raw / "lgg-mri-segmentation" / "kaggle_3m")
-    root = next((folder for folder in inside if (folder / TABLE).is_file()), None)
-    if root is None:
-        raise InputError(f"--raw {raw}: no kaggle_3m folder with {TABLE} there")
-    pictures = sorted(path for path in root.glob("TCGA_*/*.tif") if NAME.fullmatch(path.name))
-    if not pictures:
-        raise InputError(f"--raw {raw}: no TCGA_*/TCGA_*_<slice>.tif there")
-    return [root / TABLE, *pictures]
 
 
 def read(raw: Path, config: DataConfig) -> Reading:
     """Return the patients, by name, that have an age, a sex and tumour-free slices in range."""
-    table, *paths = files(raw)
+    table, *paths = kaggle_lgg.files(raw)
     labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
-    patients: dict[str, list[Path]] = defaultdict(list)
-    for path in paths:
-        patients[path.name[: len("TCGA_00_0000")]].append(path)
     subjects: list[SubjectSlices] = []
     absent, bad = [], []
+    patients = kaggle_lgg.by_patient(paths)
     stacks = tqdm(patients.items(), desc="reading LGG", unit="patient", delay=2, disable=None)
     for name, stack in stacks:
         row = labels.get(name, {AGE: "", SEX: ""})
         if not (row[AGE] and row[SEX]):
-            absent.append(f"{name}: no age or no gender in {TABLE}")
+            absent.append(f"{name}: no age or no gender in {kaggle_lgg.TABLE}")
             continue
         try:
             subject = _subject(name, row, stack, config)
@@ -104,8 +82,9 @@ def _subject(
     """Return a patient's tumour-free slices at the numbers asked for, which may be none."""
     age, sex = number(row[AGE], AGE, 0.0, 120.0), row[SEX]
     if sex not in ("1", "2"):
-        raise BadFile(f"{SEX} in {TABLE} is {sex!r}, not 1 (female) or 2 (male)")
-    flair, tumour = _stack(paths)
+        raise BadFile(f"{SEX} in {kaggle_lgg.TABLE} is {sex!r}, not 1 (female) or 2 (male)")
+    channels, tumour = kaggle_lgg.read_stack(paths)
+    flair = channels[..., kaggle_lgg.FLAIR]
     head = np.stack([ndimage.binary_fill_holes(picture > AIR) for picture in flair])
     numbers = np.rint(levels(head)).astype(int)
     inside = np.isin(numbers, slice_numbers(config.slices))
@@ -120,40 +99,6 @@ def _subject(
     )
     images = resize_area(_upright(pictures), config.height, config.width)
     return SubjectSlices(name, age, int(sex), numbers[kept], images)
-
-
-def _stack(
-    paths: list[Path],
-) -> tuple[UInt8[np.ndarray, "slices height width"], Bool[np.ndarray, "slices height width"]]:
-    """Return FLAIR pictures and masks by slice number, or raise `BadFile` with every reason."""
-    pictures: dict[int, np.ndarray] = {}
-    masks: dict[int, np.ndarray] = {}
-    bad = []
-    for path in paths:
-        _, index, mask = NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
-        try:
-            if mask:
-                masks[int(index)] = _checked(path, 2) > 0
-            else:
-                pictures[int(index)] = _checked(path, 3)[..., FLAIR]
-        except BadFile as reason:
-            bad.append(f"{path.name} {reason}")
-    order = sorted(pictures)
-    if not bad:
-        bad = [f"slice {i} has no picture or no mask" for i in sorted(set(order) ^ set(masks))]
-    if not bad and len({image.shape for image in (*pictures.values(), *masks.values())}) != 1:
-        bad = ["slices differ in size"]
-    if bad:
-        raise BadFile(*bad)
-    return np.stack([pictures[i] for i in order]), np.stack([masks[i] for i in order])
-
-
-def _checked(path: Path, dimensions: int) -> np.ndarray:
-    image = read_tiff(path)
-    if image.ndim != dimensions or image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)):
-        expected = "height x width" + " x 3 channels" * (dimensions == 3)
-        raise BadFile(f"is {image.dtype} {image.shape}, not uint8 {expected}")
-    return image
 
 
 def _outline(head: Bool[np.ndarray, "slices height width"]) -> Bool[np.ndarray, "height width"]:
