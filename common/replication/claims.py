@@ -26,9 +26,12 @@ def series(seeds: Sequence[dict[str, Any]], paths: Sequence[str]) -> list[list[f
     return [list(row) for row in zip(*(values(seeds, path) for path in paths), strict=True)]
 
 
-def positive(per_seed: Sequence[float], what: str) -> Verdict:
-    """Return whether the mean of `per_seed` is above zero; `what` names the quantity."""
-    return _on_side(per_seed, what, 1)
+def positive(per_seed: Sequence[float], what: str, of: str = "seeds") -> Verdict:
+    """Return whether the mean of `per_seed` is above zero; `what` names the quantity.
+
+    The values may also be those of other independent things than seeds: `of` says which.
+    """
+    return _on_side(per_seed, what, 1, of)
 
 
 def negative(per_seed: Sequence[float], what: str) -> Verdict:
@@ -62,14 +65,14 @@ def decreases(
     return negative([_slope(row, x) for row in per_seed], f"slope of {what}")
 
 
-def _on_side(per_seed: Sequence[float], what: str, sign: int) -> Verdict:
+def _on_side(per_seed: Sequence[float], what: str, sign: int, of: str = "seeds") -> Verdict:
     if refused := too_few(len(per_seed)):
         return refused
     if not all(math.isfinite(value) for value in per_seed):
-        return Verdict("not testable", f"{what}: not measured in every seed")
+        return Verdict("not testable", f"{what}: not measured in all {of}")
     count, mean = len(per_seed), float(np.mean(per_seed))
     half = student(0.95, count) * float(np.std(per_seed, ddof=1)) / math.sqrt(count)
-    detail = f"{what} {mean:.4g} ± {half:.2g} (one-sided 95%, {count} seeds)"
+    detail = f"{what} {mean:.4g} ± {half:.2g} (one-sided 95%, {count} {of})"
     if sign * mean - half > 0:
         return Verdict("supported", detail)
     return Verdict("contradicted" if sign * mean + half < 0 else "inconclusive", detail)

@@ -56,6 +56,8 @@ def _number(
     ours = tuple(value for value in found if value is not None)
     if len(ours) < len(found):
         return NumberRow(number, (), Verdict("not comparable", "not measured here"))
+    if number.context:
+        return NumberRow(number, ours, Verdict("context", number.context))
     if refused or reason:
         return NumberRow(number, ours, refused or Verdict("not comparable", reason))
     return NumberRow(number, ours, judge(ours, number.value, number.better, number.floor))

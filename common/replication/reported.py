@@ -17,6 +17,7 @@ Schema::
     floor = 0.0012                   # the interval is at least this wide on either side
     floor_reason = "why"             # needed with a floor above 0
     n = 5160                         # images, people, … behind the number; optional
+    context = "another split"        # why it is shown without a verdict: not of the source; optional
     source = "table 1"
 
     [[claim]]
@@ -58,6 +59,7 @@ class Number:
     floor: float = 0.0
     floor_reason: str = ""
     n: int | None = None
+    context: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

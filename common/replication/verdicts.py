@@ -22,6 +22,7 @@ Word = Literal[
     "better",  # outside of it, on the good side
     "outside",  # outside of it
     "not comparable",  # other data, other scale, or not measured here
+    "context",  # a number of others than the source
     "supported",  # a claim
     "contradicted",
     "inconclusive",

@@ -23,6 +23,18 @@ def _length_up_to(content: bytes, step: int) -> int:
     return length
 
 
+def read_curves(path: Path, *validated: str) -> dict[str, list[float | None]]:
+    """Return a log's `step` and `loss`, and `validation_step` with each measure of a validation."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    later = [line for line in lines if validated[0] in line]
+    return {
+        "step": [line["step"] for line in lines],
+        "loss": [line["loss"] for line in lines],
+        "validation_step": [line["step"] for line in later],
+        **{name: [line[name] for line in later] for name in validated},
+    }
+
+
 class MetricWriter:
     """Writes scalars to a JSON-lines file and, on a terminal, a progress line with the time left.
 

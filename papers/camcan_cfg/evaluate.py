@@ -1,9 +1,7 @@
 """Evaluation of one trained seed: pictures at every guidance scale, and what they are worth."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -15,6 +13,7 @@ from common.metrics.regression import regression_errors
 from common.metrics.ssim import all_pairs_ssim
 from common.replication import results
 from common.replication.run import Evaluation, Run
+from common.training.writer import read_curves
 from papers.camcan_cfg.audit import leak, memorise
 from papers.camcan_cfg.brain_age import Reader, train_reader
 from papers.camcan_cfg.config import Config
@@ -58,7 +57,7 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
         | readings(reader, test.images, test.conditions),
         "memorisation": memorisation,
         "leak": leak(config, parts, reader, seed),
-        "training": curves(run.seed_folder(seed) / "train.jsonl"),
+        "training": read_curves(run.seed_folder(seed) / "train.jsonl", "validation_loss"),
         "reader_training": reader.history,
     }
     arrays = pictures(sampler, sets, validation, chosen, seed) | pairs
@@ -123,16 +122,4 @@ def _errors(read: np.ndarray, asked: np.ndarray) -> dict[str, float]:
         "rmse": errors.rmse,
         "r": errors.r,
         "skill": skill,
-    }
-
-
-def curves(path: Path) -> dict[str, list[Any]]:
-    """Return the learning curves of a training's log."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    validated = [line for line in lines if "validation_loss" in line]
-    return {
-        "step": [line["step"] for line in lines],
-        "loss": [line["loss"] for line in lines],
-        "validation_step": [line["step"] for line in validated],
-        "validation_loss": [line["validation_loss"] for line in validated],
     }

@@ -1,0 +1,80 @@
+"""Augmentation on the device: one affine map and one change of intensities a slice.
+
+A point p of the new slice, in pixels from the middle, is read at A p + t of the old one, with
+
+    A = R(rotation) S(shear) diag(zoom_rows, zoom_columns),  R = [[cos, -sin], [sin, cos]],
+    S = [[1, -sin(shear)], [0, cos(shear)]],
+
+bilinearly and with the nearest pixel's value outside: Keras's ImageDataGenerator with rotation,
+shift, shear and zoom ranges, fill_mode "nearest" and its interpolation of order 1.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from papers.lgg_attention_unet.config import TrainConfig
+
+Images = Float[Array, "batch height width channels"]
+
+
+def augment(
+    key: Array, images: Images, masks: Images, config: TrainConfig
+) -> tuple[Images, Images]:
+    """Return images and masks after the same random maps; masks stay 0 or 1, cut at one half.
+
+    Images keep their range but for `intensity`, which multiplies every channel of a slice by its
+    own gain and takes it to its own power.
+    """
+    where, look = jax.random.split(key)
+    maps = random_maps(where, *images.shape[:3], config)
+    both = sample(jnp.concatenate([images, masks], -1), *maps)
+    images, masks = jnp.split(both, [images.shape[-1]], -1)
+    if config.intensity:
+        shape = (2, len(images), 1, 1, images.shape[-1])
+        gain, power = jnp.exp(config.intensity * jax.random.uniform(look, shape, minval=-1.0))
+        images = gain * jnp.maximum(images, 0) ** power
+    return images, (masks >= 0.5).astype(masks.dtype)
+
+
+def random_maps(
+    key: Array, batch: int, height: int, width: int, config: TrainConfig
+) -> tuple[Float[Array, "batch 2 2"], Float[Array, "batch 2"]]:
+    """Return A and t, rows before columns, drawn evenly from the ranges of the config."""
+    draws = jax.random.uniform(key, (7, batch), minval=-1.0)
+    rotation = jnp.radians(config.rotation_degrees * draws[0])
+    shear = jnp.radians(config.shear_degrees * draws[1])
+    zoom = 1 + config.zoom * draws[2:4]
+    shift = config.shift * draws[4:6] * jnp.array([[height], [width]])
+    mirror = jnp.where(draws[6] < 2 * config.flip - 1, -1.0, 1.0)
+    cos, sin = jnp.cos(rotation), jnp.sin(rotation)
+    turn = jnp.array([[cos, -sin], [sin, cos]])
+    slant = jnp.array([[jnp.ones(batch), -jnp.sin(shear)], [jnp.zeros(batch), jnp.cos(shear)]])
+    matrix = jnp.einsum("ijb,jkb->bik", turn, slant)
+    stretch = jnp.stack([zoom[0], zoom[1] * mirror], -1)
+    return matrix * stretch[:, None], jnp.einsum("bij,jb->bi", matrix, shift)
+
+
+def sample(
+    images: Images, matrix: Float[Array, "batch 2 2"], shift: Float[Array, "batch 2"]
+) -> Images:
+    """Return the images read at A p + t, bilinearly, nearest outside."""
+    batch, height, width, channels = images.shape
+    rows = jnp.arange(height) - (height - 1) / 2
+    columns = jnp.arange(width) - (width - 1) / 2
+    points = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), -1)
+    points = jnp.einsum("bij,hwj->bhwi", matrix, points) + shift[:, None, None]
+    size = jnp.array([height, width])
+    points = jnp.clip(points + (size - 1) / 2, 0, size - 1)
+    low = jnp.clip(jnp.floor(points).astype(jnp.int32), 0, jnp.maximum(size - 2, 0))
+    part = (points - low)[..., None]
+    flat = images.reshape(batch, height * width, channels)
+
+    def at(down: int, right: int) -> Images:
+        index = (low[..., 0] + down) * width + low[..., 1] + right
+        taken = jnp.take_along_axis(flat, index.reshape(batch, -1, 1), axis=1)
+        return taken.reshape(images.shape)
+
+    upper = at(0, 0) * (1 - part[..., 1, :]) + at(0, 1) * part[..., 1, :]
+    lower = at(1, 0) * (1 - part[..., 1, :]) + at(1, 1) * part[..., 1, :]
+    return upper * (1 - part[..., 0, :]) + lower * part[..., 0, :]

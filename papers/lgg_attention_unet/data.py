@@ -1,0 +1,324 @@
+"""The study's data sets: prepared once as TFDS, loaded as the slices of each part's patients."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Bool, Float32, Shaped, UInt8
+from tqdm import tqdm
+
+import common
+from common.data import builder, hashing, kaggle_lgg
+from common.data.images import resize_area
+from common.data.loader import ArraySource
+from common.data.raw import BadFile, number, read_table, refusal
+from common.data.splits import PARTS
+from common.errors import InputError
+from papers.lgg_attention_unet.config import DataConfig
+
+AGE, SEX = "age_at_initial_pathologic", "gender"
+COHORT_SEED = 0  # of the simulated patients: the same for all runs
+TITLES = {
+    "kaggle": "LGG MRI Segmentation",
+    "simulated": "simulated gliomas in heads from the MNI152 template",
+}
+ACCESS = "get https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
+PERCENTILE = 99.0  # of a patient's head: what `normalize="volume"` makes 1
+AIR = 15  # of 255; what is darker lies outside the head
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One patient: slices from the lowest upwards, and where each shows tumour.
+
+    The channels are pre-contrast, FLAIR, post-contrast. `age` in years and `sex`, 1 (female) or
+    2 (male), are 0 where they are not known.
+    """
+
+    name: str
+    images: UInt8[np.ndarray, "slices height width 3"]
+    masks: Bool[np.ndarray, "slices height width"]
+    age: float = 0.0
+    sex: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set that is ready to be loaded, and what there is to know about it."""
+
+    dataset: str
+    folder: Path
+    content_hash: str  # SHA-256 over all examples in the order of their keys
+    stand_in: bool  # not the data that the source used
+    description: str
+    sizes: dict[str, int]  # slices of every split
+    parts: dict[str, dict[str, Any]]  # of every split: patients, slices, those with tumour
+    skipped: tuple[str, ...]  # bad files that were left out, "name: reason"
+
+
+def prepare(config: DataConfig, folder: Path, raw: Path | None, skip_bad: bool = False) -> Prepared:
+    """Write the data set into `folder` as TFDS, unless it is there whole; return what it is.
+
+    Pictures keep the size they come in. With `split="folds"` the splits are the folds.
+
+    Raises:
+        InputError: raw files are needed and not there, or some are bad (all of them are listed)
+            and `skip_bad` is off: with it their patients are left out.
+    """
+    identity = {"config": hashing.digest(asdict(config)), "code": _code_digest()}
+    if raw is not None and raw.exists() and config.dataset == "kaggle":
+        identity["raw"] = hashing.files_digest(kaggle_lgg.files(raw))
+    record = builder.prepare_once(
+        folder, identity, lambda draft: _make(config, draft, raw, skip_bad)
+    )
+    del record["identity"]
+    if record["skipped"] and not skip_bad:
+        raise refusal(f"--raw {raw}", record["skipped"])
+    return Prepared(folder=folder, **record | {"skipped": tuple(record["skipped"])})
+
+
+@dataclass(frozen=True)
+class Part:
+    """The patients of one part of the data, by name."""
+
+    stacks: tuple[Stack, ...]
+
+    def __len__(self) -> int:
+        return sum(len(one.masks) for one in self.stacks)
+
+    @property
+    def masks(self) -> Bool[np.ndarray, "slices height width"]:
+        """Where each slice shows tumour."""
+        return np.concatenate([one.masks for one in self.stacks])
+
+    @property
+    def owners(self) -> Shaped[np.ndarray, " slices"]:
+        """The name of each slice's patient."""
+        return np.repeat([one.name for one in self.stacks], [len(one.masks) for one in self.stacks])
+
+
+def load(prepared: Prepared, config: DataConfig, seed: int) -> dict[str, Part]:
+    """Return train, validation and test as a seed has them.
+
+    Of folds, fold `seed` modulo their number is the test part, and validation patients are drawn
+    by the seed from the others.
+    """
+    if config.split == "listing":
+        return {part: Part(tuple(_stacks(prepared, part))) for part in PARTS}
+    tested = f"fold_{seed % config.folds}"
+    test, others = Part(tuple(_stacks(prepared, tested))), []
+    for fold in prepared.sizes:
+        if fold != tested:
+            others += _stacks(prepared, fold)
+    others.sort(key=lambda one: one.name)
+    order = np.random.default_rng([seed, 1]).permutation(len(others))
+    chosen = set(order[: max(1, round(config.validation_fraction * len(others)))].tolist())
+    drawn = tuple(one for i, one in enumerate(others) if i in chosen)
+    return {
+        "train": Part(tuple(one for i, one in enumerate(others) if i not in chosen)),
+        "validation": Part(drawn),
+        "test": test,
+    }
+
+
+def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, "3"]:
+    """Return what a patient's 8-bit channels are multiplied with for the network."""
+    if normalize == "none":
+        return np.full(3, 1 / 255, np.float32)
+    head = stack.images[(stack.images > AIR).any(-1)]
+    tops = np.percentile(head, PERCENTILE, axis=0) if len(head) else np.full(3, 255.0)
+    return (1 / np.maximum(tops, 1)).astype(np.float32)
+
+
+def network_input(images: UInt8[np.ndarray, "slices rows columns 3"], height: int, width: int):
+    """Return 8-bit images [slices height width 3] at the network's size, by means over areas."""
+    if images.shape[1:3] == (height, width):
+        return images
+    channels = [resize_area(images[..., c], height, width) for c in range(3)]
+    return np.rint(np.stack(channels, -1)).astype(np.uint8)
+
+
+def network_target(masks: Bool[np.ndarray, "slices rows columns"], height: int, width: int):
+    """Return masks [slices height width 1], 0 or 1, where a pixel is tumour if half of it is."""
+    if masks.shape[1:] != (height, width):
+        masks = resize_area(masks, height, width) >= 0.5
+    return masks[..., None].astype(np.uint8)
+
+
+def source(part: Part, config: DataConfig, normalize: str, tumour_repeats: int = 1) -> ArraySource:
+    """Return a part's slices as examples for training: `image` and `mask` of uint8, `scale`.
+
+    A slice with tumour comes `tumour_repeats` times.
+    """
+    images, masks, scales = [], [], []
+    for one in part.stacks:
+        mask = network_target(one.masks, config.height, config.width)
+        repeats = np.where(mask.any((1, 2, 3)), tumour_repeats, 1)
+        images.append(np.repeat(network_input(one.images, config.height, config.width), repeats, 0))
+        masks.append(np.repeat(mask, repeats, 0))
+        scales.append(np.tile(scale(one, normalize), (repeats.sum(), 1)))
+    arrays = {"image": images, "mask": masks, "scale": scales}
+    return ArraySource({name: np.concatenate(parts) for name, parts in arrays.items()})
+
+
+def _stacks(prepared: Prepared, split: str) -> list[Stack]:
+    """Return a split's patients by name."""
+    examples = builder.read(prepared.dataset, prepared.folder, split)
+    patients: dict[str, list[Any]] = {}
+    for i in range(len(examples)):
+        row = examples[i]
+        patients.setdefault(row["patient"].decode(), []).append(row)
+    found = []
+    for name, rows in sorted(patients.items()):
+        rows.sort(key=lambda row: row["position"])
+        found.append(
+            Stack(
+                name,
+                np.stack([row["image"] for row in rows]),
+                np.stack([row["mask"][..., 0] for row in rows]) > 0,
+                float(rows[0]["age"]),
+                int(rows[0]["sex"]),
+            )
+        )
+    return found
+
+
+def _make(config: DataConfig, draft: Path, raw: Path | None, skip_bad: bool) -> dict[str, Any]:
+    """Read, check, split and write one data set; return its record."""
+    if config.dataset == "simulated":
+        stacks, bad = list(_simulated(config)), list[str]()
+    else:
+        stacks, bad = _kaggle(raw)
+    if bad and not skip_bad:
+        raise refusal(f"--raw {raw}", bad)
+    sizes = {one.masks.shape[1:] for one in stacks}
+    if len(sizes) > 1:
+        raise InputError(f"--raw {raw}: patients' pictures differ in size: {sorted(sizes)}")
+    chosen = _split(config, len(stacks))
+    splits = {
+        split: {key: e for i in members for key, e in _examples(stacks[i])}
+        for split, members in chosen.items()
+    }
+    height, width = next(iter(sizes))
+    features = {
+        "image": builder.array_feature((height, width, 3), np.uint8),
+        "mask": builder.array_feature((height, width, 1), np.uint8),
+        "patient": tfds.features.Text(),
+        "position": tfds.features.Scalar(np.int32),
+        "age": tfds.features.Scalar(np.float32),
+        "sex": tfds.features.Scalar(np.int32),
+    }
+    builder.write(config.dataset, draft, features, splits)
+    parts = {split: _summary([stacks[i] for i in members]) for split, members in chosen.items()}
+    everything = {f"{split}/{key}": e for split in splits for key, e in splits[split].items()}
+    return {
+        "dataset": config.dataset,
+        "content_hash": hashing.content_hash(everything),
+        "stand_in": config.dataset == "simulated",
+        "description": _describe(config, stacks, bad),
+        "sizes": {split: len(examples) for split, examples in splits.items()},
+        "parts": parts,
+        "skipped": bad,
+    }
+
+
+def _kaggle(raw: Path | None) -> tuple[list[Stack], list[str]]:
+    """Return the patients in the order of their names, and the bad files, "name: reason"."""
+    if raw is None:
+        raise InputError(
+            f"data.dataset=kaggle needs raw files: {ACCESS}, and give their folder with --raw DIR"
+        )
+    table, *paths = kaggle_lgg.files(raw)
+    labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
+    stacks, bad = [], []
+    patients = kaggle_lgg.by_patient(paths)
+    for name, files in tqdm(patients.items(), "reading LGG", unit="patient", delay=2, disable=None):
+        row = labels.get(name, {AGE: "", SEX: ""})
+        try:
+            age = number(row[AGE], f"{AGE} in {table.name}", 0.0, 120.0) if row[AGE] else 0.0
+            sex = number(row[SEX], f"{SEX} in {table.name}", 1, 2) if row[SEX] else 0
+            stacks.append(Stack(name, *kaggle_lgg.read_stack(files), age, int(sex)))
+        except BadFile as reason:
+            bad += [f"{name}: {text}" for text in reason.args]
+    return stacks, bad
+
+
+def _simulated(config: DataConfig) -> Iterator[Stack]:
+    from papers.lgg_attention_unet.simulate import cohort  # opens the template
+
+    drawn = cohort(config.patients, COHORT_SEED, height=config.height, width=config.width)
+    for one in tqdm(drawn, "simulating", config.patients, unit="patient", delay=2, disable=None):
+        yield Stack(one.name, one.images, one.masks)
+
+
+def _split(config: DataConfig, count: int) -> dict[str, list[int]]:
+    """Return which patients, by position in the listing, fall in each split."""
+    if config.split == "listing":
+        known = count - max(1, round(config.test_fraction * count))
+        train = known - max(1, round(config.validation_fraction * known))
+        if train < 1:
+            raise InputError(f"{count} patients cannot be split in three: give 3 or more")
+        everyone = list(range(count))
+        return {
+            "train": everyone[:train],
+            "validation": everyone[train:known],
+            "test": everyone[known:],
+        }
+    if not 3 <= config.folds <= count:
+        raise InputError(f"data.folds={config.folds} of {count} patients: choose 3 to {count}")
+    order = np.random.default_rng(0).permutation(count)
+    return {f"fold_{k}": sorted(order[k :: config.folds].tolist()) for k in range(config.folds)}
+
+
+def _examples(one: Stack) -> Iterator[tuple[str, builder.Example]]:
+    for position, (image, mask) in enumerate(zip(one.images, one.masks, strict=True)):
+        yield (
+            f"{one.name}/{position:03d}",
+            {
+                "image": image,
+                "mask": mask[..., None].astype(np.uint8),
+                "patient": one.name,
+                "position": position,
+                "age": np.float32(one.age),
+                "sex": one.sex,
+            },
+        )
+
+
+def _summary(stacks: list[Stack]) -> dict[str, Any]:
+    """Return how many patients and slices, those with tumour, and who the patients are."""
+    ages = [one.age for one in stacks if one.age]
+    return {
+        "patients": len(stacks),
+        "slices": sum(len(one.masks) for one in stacks),
+        "slices_with_tumour": sum(int(one.masks.any((1, 2)).sum()) for one in stacks),
+        "patients_with_tumour": sum(bool(one.masks.any()) for one in stacks),
+        **({"age_min": min(ages), "age_max": max(ages)} if ages else {}),
+        **{
+            name: sum(one.sex == code for one in stacks)
+            for code, name in ((1, "female"), (2, "male"))
+            if ages
+        },
+    }
+
+
+def _describe(config: DataConfig, stacks: list[Stack], bad: list[str]) -> str:
+    whole = _summary(stacks)
+    how = "in the order of the listing" if config.split == "listing" else f"{config.folds} folds"
+    line = (
+        f"{TITLES[config.dataset]}: {whole['slices']} slices of {whole['patients']} patients, "
+        f"{whole['slices_with_tumour']} with tumour; split by patient, {how}"
+    )
+    left_out = len({name.partition(":")[0] for name in bad})
+    return line + (f"; {left_out} patients with bad files left out" if bad else "")
+
+
+def _code_digest() -> str:
+    """Return the digest of the code that makes the examples: other code may make others."""
+    study, shared = Path(__file__).parent, Path(common.__path__[0])
+    ours = [*study.glob("data.py"), *study.glob("simul*.py"), *study.glob("simul*/*.py")]
+    theirs = [*shared.glob("data/*.py"), *shared.glob("anatomy/*.py")]
+    return hashing.files_digest([*ours, *theirs])

@@ -1,0 +1,177 @@
+"""Evaluation of one trained seed on its test patients: masks, volumes, detection, pictures."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from common.metrics.classification import auroc
+from common.metrics.overlap import Overlap, PatientOverlap, overlap, soft_dice, soft_iou
+from common.metrics.surface import surface_distances
+from common.replication.run import Evaluation, Run
+from common.training.writer import read_curves
+from papers.lgg_attention_unet import data
+from papers.lgg_attention_unet.baseline import fit_threshold
+from papers.lgg_attention_unet.config import Config
+from papers.lgg_attention_unet.data import Part, Prepared, Stack
+from papers.lgg_attention_unet.inference import Segmenter
+from papers.lgg_attention_unet.train import networks, trained_network
+
+SIZES = {"small": (0.0, 0.01), "medium": (0.01, 0.03), "large": (0.03, 1.0)}  # of a slice's area
+Maps = Float[np.ndarray, "slices height width"]
+
+
+def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
+    """Return the metrics of every network of a seed and of the threshold that it must beat."""
+    config: Config = run.config
+    parts = data.load(prepared, config.data, seed)
+    test = parts["test"]
+    metrics: dict[str, Any] = {"training": {}}
+    arrays: dict[str, np.ndarray] = {}
+    for name in networks(config):
+        segment = Segmenter(trained_network(run, seed, name), config)
+        found = [segment(one) for one in test.stacks]
+        metrics[name] = measure(test, found, config)
+        log = run.seed_folder(seed) / name / "train.jsonl"
+        metrics["training"][name] = read_curves(log, "validation_loss", "validation_soft_iou")
+        if not arrays and (config.evaluate.keep_real_pictures or prepared.stand_in):
+            arrays = pictures(test, metrics[name]["patients"], segment, config)
+    threshold = fit_threshold(parts["train"])
+    found = [threshold(one) for one in test.stacks]
+    metrics["threshold"] = measure(test, found, config)
+    return Evaluation(metrics, arrays)
+
+
+def measure(part: Part, found: list[Maps], config: Config) -> dict[str, Any]:
+    """Return all metrics of probabilities `found` for the stacks of a part.
+
+    Overlap per patient is that of the whole volume, over patients with tumour; per slice it is
+    the mean over slices with tumour. Distances are in pixels. `detection` tells slices and
+    patients with tumour from those without: AUROC of the summed probability, F1 of whether any
+    pixel is marked.
+    """
+    masks, marked = part.masks, np.concatenate(found) >= config.evaluate.threshold
+    counts = Overlap(*(np.asarray(n)[:, 1:] for n in overlap(marked, masks, 2)))
+    patients = PatientOverlap.of(counts, part.owners.tolist())
+    ill = patients.counts.target[:, 0] > 0
+    scores = _scores(patients.counts)
+    with_tumour = masks.any((1, 2))
+    dice = np.asarray(counts.dice())[:, 0]
+    area = masks.mean((1, 2))
+    return {
+        "patients": {
+            name: float(value)
+            for name, value, here in zip(patients.patients, scores["dice"], ill, strict=True)
+            if here
+        },
+        "patient": {
+            **{name: _mean(values[ill]) for name, values in scores.items()},
+            "dice_median": float(np.median(scores["dice"][ill])) if ill.any() else float("nan"),
+            "n": int(ill.sum()),
+        },
+        "slice": {
+            **{name: _mean(values[with_tumour]) for name, values in _scores(counts).items()},
+            **_distances(marked, masks),
+            "missed": _mean(~marked.any((1, 2))[with_tumour]),
+            "false": _mean(marked.any((1, 2))[~with_tumour]),
+            "n": int(with_tumour.sum()),
+        },
+        "size": {
+            name: {"dice": _mean(dice[inside]), "n": int(inside.sum())}
+            for name, (low, high) in SIZES.items()
+            for inside in [with_tumour & (area > low) & (area <= high)]
+        },
+        "published": _published(part, found, config),
+        "detection": {
+            "slice": _detection([m.sum() for one in found for m in one], marked, with_tumour),
+            "patient": _detection(
+                [one.sum() for one in found],
+                patients.counts.predicted[:, :1],
+                ill,
+            ),
+        },
+    }
+
+
+def _scores(counts: Overlap) -> dict[str, np.ndarray]:
+    """Return Dice, IoU, precision and recall of each row of counts of the tumour class."""
+    names = ("dice", "iou", "precision", "recall")
+    return {name: np.asarray(getattr(counts, name)())[:, 0] for name in names}
+
+
+def _distances(
+    marked: Bool[np.ndarray, "slices height width"], masks: Bool[np.ndarray, "slices height width"]
+) -> dict[str, float]:
+    """Return HD95 and the mean surface distance, in pixels, over slices where both mark tumour."""
+    both = np.flatnonzero(marked.any((1, 2)) & masks.any((1, 2)))
+    found = [surface_distances(marked[i], masks[i], (1, 1)) for i in both]
+    return {
+        "hd95": _mean(np.array([one.hausdorff() for one in found])),
+        "assd": _mean(np.array([one.average() for one in found])),
+    }
+
+
+def _published(part: Part, found: list[Maps], config: Config) -> dict[str, float]:
+    """Return the source's soft IoU, and Dice, of probabilities: means over its batches."""
+    masks, maps = part.masks.astype(np.float32), np.concatenate(found)
+    size, smooth = 32, config.train.smooth
+    starts = range(0, len(masks), size)
+    chosen = [(maps[s : s + size], masks[s : s + size]) for s in starts]
+    return {
+        "soft_iou": _mean(np.array([float(soft_iou(p, t, smooth=smooth)) for p, t in chosen])),
+        "soft_dice": _mean(np.array([float(soft_dice(p, t, smooth=smooth)) for p, t in chosen])),
+    }
+
+
+def _detection(scores: Any, marked: np.ndarray, present: np.ndarray) -> dict[str, float]:
+    """Return AUROC of scores, F1 of marks, and the F1 of saying always yes."""
+    said = marked.reshape(len(marked), -1).any(1)
+    always = 2 * present.sum() / (len(present) + present.sum())
+    total = said.sum() + present.sum()
+    return {
+        "auroc": auroc(np.asarray(scores, np.float64), present),
+        "f1": float(2 * (said & present).sum() / total) if total else float("nan"),
+        "f1_always": float(always),
+        "n": len(present),
+        "positive": int(present.sum()),
+    }
+
+
+def pictures(
+    part: Part, dice: dict[str, float], segment: Segmenter, config: Config
+) -> dict[str, np.ndarray]:
+    """Return the slice with the most tumour of typical patients and of the worst, as uint8.
+
+    For each of both: `image` [cases height width 3], `mask`, `found` [cases height width], `gates`
+    [cases gates height width], and the patient's `dice`.
+    """
+    ranked = sorted(dice, key=lambda name: (dice[name], name))
+    count = min(config.evaluate.cases, len(ranked))
+    middle = (len(ranked) - count) // 2
+    stacks = {one.name: one for one in part.stacks}
+    arrays = {}
+    for kind, names in (("typical", ranked[middle : middle + count]), ("worst", ranked[:count])):
+        shown = [_picture(stacks[name], segment) for name in names]
+        for key in shown[0] if shown else ():
+            arrays[f"{kind}_{key}"] = np.stack([one[key] for one in shown])
+        arrays[f"{kind}_dice"] = np.array([dice[name] for name in names], np.float32)
+    return arrays
+
+
+def _picture(stack: Stack, segment: Segmenter) -> dict[str, np.ndarray]:
+    best = int(stack.masks.sum((1, 2)).argmax())
+    found, gates = segment.with_gates(stack)
+
+    def in_8_bits(maps: np.ndarray) -> np.ndarray:
+        return np.rint(255 * maps).astype(np.uint8)
+
+    return {
+        "image": stack.images[best],
+        "mask": stack.masks[best].astype(np.uint8),
+        "found": in_8_bits(found[best]),
+        "gates": in_8_bits(np.stack([gate[best] for gate in gates]) if gates else np.zeros((0,))),
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
