@@ -1,6 +1,7 @@
-"""Group normalisation whose gradient is written out: a few passes over the activations.
+"""Group and batch normalisation.
 
-With m and r the mean and the inverse standard deviation of a group, and y = (x - m) r s + b:
+The gradient of group normalisation is written out: a few passes over the activations. With m and r
+the mean and the inverse standard deviation of a group, and y = (x - m) r s + b:
 
     (1)  dx = r s dy - r mean(s dy) - r (x - m) r mean(s dy (x - m) r)
 
@@ -54,6 +55,49 @@ class GroupNorm(nnx.Module):
             self.silu,
         )  # fmt: skip
         return y.astype(self.dtype or jnp.float32)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation (Ioffe & Szegedy 2015), with ReLU behind it if `relu`; as Keras's.
+
+    `scale` and `bias` [channels]; `mean` and `var` [channels], the moving statistics, each
+    `momentum` of the old and the rest of the batch's. The variance is the biased one throughout,
+    where PyTorch moves an unbiased one. Statistics in float32, the result in `dtype`. A batch that
+    is split over devices under `jax.jit` is normalised as a whole.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        relu: bool = False,
+        dtype: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        self.scale = nnx.Param(jnp.ones(features))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.mean: nnx.Variable = nnx.BatchStat(jnp.zeros(features))
+        self.var: nnx.Variable = nnx.BatchStat(jnp.ones(features))
+        self.momentum, self.epsilon, self.relu, self.dtype = momentum, epsilon, relu, dtype
+
+    def __call__(self, x: Images, train: bool) -> Float[Array, "batch height width channels"]:
+        """Return `x` normalised by its own statistics and move ours if `train`, else by ours."""
+        x = x.astype(jnp.float32)
+        mean, var = self.mean[...], self.var[...]
+        if train:
+            mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            # new variables: the old ones may come from outside of a transformation, as in the
+            # gradient of a loss that merges only the parameters
+            self.mean = self._moved(self.mean, mean)
+            self.var = self._moved(self.var, var)
+        y = (x - mean) * (lax.rsqrt(var + self.epsilon) * self.scale[...]) + self.bias[...]
+        y = jax.nn.relu(y) if self.relu else y
+        return jnp.asarray(y, self.dtype or jnp.float32)
+
+    def _moved(self, moving: nnx.Variable, batch: Array) -> nnx.Variable:
+        return moving.replace(self.momentum * moving[...] + (1 - self.momentum) * batch)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))

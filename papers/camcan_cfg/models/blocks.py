@@ -5,7 +5,6 @@ All work on NHWC maps. Parameters are float32; convolutions, projections and att
 linear layer over channels, which it is.
 """
 
-import itertools
 import math
 from collections.abc import Collection
 from typing import Any
@@ -16,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from common.nn.conv import Conv, UpsampleConv
+from common.nn.initialization import draw_uniform
 from common.nn.normalization import GroupNorm
 
 NORM_EPSILON = 1e-6
@@ -27,8 +27,7 @@ _ZEROS = nnx.initializers.zeros_init()  # until `draw_weights`
 def draw_weights(network: nnx.Module, rngs: nnx.Rngs, zero: Collection[str]) -> None:
     """Draw the kernels and biases of all layers as PyTorch does; those named in `zero` stay zero.
 
-    U(-b, b) with b = 1 / sqrt(fan_in). All at once, because XLA needs a fifth of a second to
-    compile each random draw of a network's hundreds.
+    U(-b, b) with b = 1 / sqrt(fan_in).
     """
     modules: Any = nnx.iter_modules(network)
     drawn = [
@@ -38,11 +37,7 @@ def draw_weights(network: nnx.Module, rngs: nnx.Rngs, zero: Collection[str]) -> 
         for parameter in (layer.kernel, layer.bias)
         if parameter is not None
     ]
-    ends = list(itertools.accumulate(parameter.size for parameter, _ in drawn))
-    values = jax.random.uniform(rngs.params(), (ends[-1],), minval=-1, maxval=1)
-    for (parameter, bound), end in zip(drawn, ends, strict=True):
-        part = jax.lax.slice(values, (end - parameter.size,), (end,))
-        parameter.set_value(bound * part.reshape(parameter.shape))
+    draw_uniform(drawn, rngs)
 
 
 def convolution(in_features: int, out_features: int, **options: Any) -> Conv:
