@@ -17,7 +17,7 @@ Schema::
     floor = 0.0012                   # the interval is at least this wide on either side
     floor_reason = "why"             # needed with a floor above 0
     n = 5160                         # images, people, … behind the number; optional
-    context = "another split"        # why it is shown without a verdict: not of the source; optional
+    context = "another split"        # not of the source: why it has no verdict; optional
     source = "table 1"
 
     [[claim]]

@@ -3,13 +3,15 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common.files import write_atomic
+from common.replication.metrics_file import value_at
 
 MISSING = "–"
 
@@ -45,6 +47,13 @@ def spread(values: Sequence[float]) -> Spread:
     """Return mean and standard deviation over seeds."""
     std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     return Spread(float(np.mean(values)) if values else math.nan, std, len(values))
+
+
+def over_seeds(seeds: Mapping[str, Any], path: str) -> Cell:
+    """Return the spread of the metric at a dotted path over seeds, None where none has it."""
+    found = [value_at(metrics, path) for _, metrics in sorted(seeds.items())]
+    kept = [value for value in found if value is not None]
+    return spread(kept) if kept else None
 
 
 def write(table: Table, folder: Path, name: str) -> None:

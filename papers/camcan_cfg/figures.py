@@ -1,35 +1,24 @@
 """The study's figures, from `metrics.json` and `samples.npz` of a results folder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from common.replication.figures import COLOURS  # ours, reported, real or held out
 from common.replication.metrics_file import value_at
 from common.replication.reported import Reported
 from papers.camcan_cfg.claims import SCALES
 
-COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d")  # ours, reported, real or held out
 SEX = {1: "F", 2: "M"}
 
 
 def reported_at(reported: Reported, metric: str) -> float:
     """Return the source's value of a metric; KeyError where it reports none."""
     return {number.metric: number.value for number in reported.numbers}[metric]
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on nothing but the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None}, facecolor="white")
-    plt.close(figure)
 
 
 def picture_grid(

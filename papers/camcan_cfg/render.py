@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.replication import reported, tables
-from common.replication.metrics_file import value_at
+from common.replication.figures import save
 from papers.camcan_cfg import figures
 from papers.camcan_cfg.claims import SCALES
 
@@ -36,7 +36,7 @@ def render(results: Path) -> None:
         ),
         "guidance_curves": figures.guidance_curves(seeds, source, note),
     }.items():
-        figures.save(figure, results / "figures" / f"{name}.png")
+        save(figure, results / "figures" / f"{name}.png")
 
 
 def make_tables(
@@ -46,9 +46,7 @@ def make_tables(
     published = {number.metric: number.value for number in source.numbers}
 
     def ours(path: str) -> tables.Cell:
-        found = [value_at(metrics, path) for _, metrics in sorted(seeds.items())]
-        kept = [value for value in found if value is not None]
-        return tables.spread(kept) if kept else None
+        return tables.over_seeds(seeds, path)
 
     def row(label: str, prefix: str, columns: tuple[tuple[str, str], ...]) -> tuple:
         cells = [(published.get(f"{prefix}.{key}"), ours(f"{prefix}.{key}")) for key, _ in columns]

@@ -1,11 +1,11 @@
 """Augmentation on the device: one affine map and one change of intensities a slice.
 
-A point p of the new slice, in pixels from the middle, is read at A p + t of the old one, with
+A point p of the new slice, in pixels from the middle, is read at A p + R t of the old one, with
 
-    A = R(rotation) S(shear) diag(zoom_rows, zoom_columns),  R = [[cos, -sin], [sin, cos]],
-    S = [[1, -sin(shear)], [0, cos(shear)]],
+    A = R S diag(zoom_rows, zoom_columns),  R = [[cos r, -sin r], [sin r, cos r]],
+    S = [[1, -sin s], [0, cos s]]
 
-bilinearly and with the nearest pixel's value outside: Keras's ImageDataGenerator with rotation,
+for a rotation r, a shear s and a shift t of (rows, columns), bilinearly and with the nearest pixel's value outside: Keras's ImageDataGenerator with rotation,
 shift, shear and zoom ranges, fill_mode "nearest" and its interpolation of order 1.
 """
 
@@ -27,7 +27,8 @@ def augment(
     own gain and takes it to its own power.
     """
     where, look = jax.random.split(key)
-    maps = random_maps(where, *images.shape[:3], config)
+    batch, height, width, _ = images.shape
+    maps = random_maps(where, batch, height, width, config)
     both = sample(jnp.concatenate([images, masks], -1), *maps)
     images, masks = jnp.split(both, [images.shape[-1]], -1)
     if config.intensity:
@@ -40,7 +41,7 @@ def augment(
 def random_maps(
     key: Array, batch: int, height: int, width: int, config: TrainConfig
 ) -> tuple[Float[Array, "batch 2 2"], Float[Array, "batch 2"]]:
-    """Return A and t, rows before columns, drawn evenly from the ranges of the config."""
+    """Return A and R t, rows before columns, drawn evenly from the ranges of the config."""
     draws = jax.random.uniform(key, (7, batch), minval=-1.0)
     rotation = jnp.radians(config.rotation_degrees * draws[0])
     shear = jnp.radians(config.shear_degrees * draws[1])
@@ -52,13 +53,13 @@ def random_maps(
     slant = jnp.array([[jnp.ones(batch), -jnp.sin(shear)], [jnp.zeros(batch), jnp.cos(shear)]])
     matrix = jnp.einsum("ijb,jkb->bik", turn, slant)
     stretch = jnp.stack([zoom[0], zoom[1] * mirror], -1)
-    return matrix * stretch[:, None], jnp.einsum("bij,jb->bi", matrix, shift)
+    return matrix * stretch[:, None], jnp.einsum("ijb,jb->bi", turn, shift)
 
 
 def sample(
     images: Images, matrix: Float[Array, "batch 2 2"], shift: Float[Array, "batch 2"]
 ) -> Images:
-    """Return the images read at A p + t, bilinearly, nearest outside."""
+    """Return the images read at A p + shift, bilinearly, nearest outside."""
     batch, height, width, channels = images.shape
     rows = jnp.arange(height) - (height - 1) / 2
     columns = jnp.arange(width) - (width - 1) / 2

@@ -51,13 +51,14 @@ def measure(part: Part, found: list[Maps], config: Config) -> dict[str, Any]:
     pixel is marked.
     """
     masks, marked = part.masks, np.concatenate(found) >= config.evaluate.threshold
-    counts = Overlap(*(np.asarray(n)[:, 1:] for n in overlap(marked, masks, 2)))
+    counts = overlap(marked, masks, 2)
     patients = PatientOverlap.of(counts, part.owners.tolist())
-    ill = patients.counts.target[:, 0] > 0
-    scores = _scores(patients.counts)
-    with_tumour = masks.any((1, 2))
-    dice = np.asarray(counts.dice())[:, 0]
+    per_slice, scores = _scores(counts), _scores(patients.counts)
+    with_tumour, marks = _any(masks), _any(marked)
+    ill = np.asarray(patients.counts.target)[:, 1] > 0
+    said = np.asarray(patients.counts.predicted)[:, 1] > 0
     area = masks.mean((1, 2))
+    sums = [one.sum((1, 2), dtype=np.float64) for one in found]
     return {
         "patients": {
             name: float(value)
@@ -70,25 +71,21 @@ def measure(part: Part, found: list[Maps], config: Config) -> dict[str, Any]:
             "n": int(ill.sum()),
         },
         "slice": {
-            **{name: _mean(values[with_tumour]) for name, values in _scores(counts).items()},
+            **{name: _mean(values[with_tumour]) for name, values in per_slice.items()},
             **_distances(marked, masks),
-            "missed": _mean(~marked.any((1, 2))[with_tumour]),
-            "false": _mean(marked.any((1, 2))[~with_tumour]),
+            "missed": _mean(~marks[with_tumour]),
+            "false": _mean(marks[~with_tumour]),
             "n": int(with_tumour.sum()),
         },
         "size": {
-            name: {"dice": _mean(dice[inside]), "n": int(inside.sum())}
+            name: {"dice": _mean(per_slice["dice"][inside]), "n": int(inside.sum())}
             for name, (low, high) in SIZES.items()
             for inside in [with_tumour & (area > low) & (area <= high)]
         },
         "published": _published(part, found, config),
         "detection": {
-            "slice": _detection([m.sum() for one in found for m in one], marked, with_tumour),
-            "patient": _detection(
-                [one.sum() for one in found],
-                patients.counts.predicted[:, :1],
-                ill,
-            ),
+            "slice": _detection(np.concatenate(sums), marks, with_tumour),
+            "patient": _detection(np.array([one.sum() for one in sums]), said, ill),
         },
     }
 
@@ -96,14 +93,14 @@ def measure(part: Part, found: list[Maps], config: Config) -> dict[str, Any]:
 def _scores(counts: Overlap) -> dict[str, np.ndarray]:
     """Return Dice, IoU, precision and recall of each row of counts of the tumour class."""
     names = ("dice", "iou", "precision", "recall")
-    return {name: np.asarray(getattr(counts, name)())[:, 0] for name in names}
+    return {name: np.asarray(getattr(counts, name)())[:, 1] for name in names}
 
 
 def _distances(
     marked: Bool[np.ndarray, "slices height width"], masks: Bool[np.ndarray, "slices height width"]
 ) -> dict[str, float]:
     """Return HD95 and the mean surface distance, in pixels, over slices where both mark tumour."""
-    both = np.flatnonzero(marked.any((1, 2)) & masks.any((1, 2)))
+    both = np.flatnonzero(_any(marked) & _any(masks))
     found = [surface_distances(marked[i], masks[i], (1, 1)) for i in both]
     return {
         "hd95": _mean(np.array([one.hausdorff() for one in found])),
@@ -123,13 +120,12 @@ def _published(part: Part, found: list[Maps], config: Config) -> dict[str, float
     }
 
 
-def _detection(scores: Any, marked: np.ndarray, present: np.ndarray) -> dict[str, float]:
-    """Return AUROC of scores, F1 of marks, and the F1 of saying always yes."""
-    said = marked.reshape(len(marked), -1).any(1)
+def _detection(scores: np.ndarray, said: np.ndarray, present: np.ndarray) -> dict[str, float]:
+    """Return AUROC of scores, F1 of what was said, and the F1 of saying always yes."""
     always = 2 * present.sum() / (len(present) + present.sum())
     total = said.sum() + present.sum()
     return {
-        "auroc": auroc(np.asarray(scores, np.float64), present),
+        "auroc": auroc(scores, present),
         "f1": float(2 * (said & present).sum() / total) if total else float("nan"),
         "f1_always": float(always),
         "n": len(present),
@@ -160,7 +156,7 @@ def pictures(
 
 def _picture(stack: Stack, segment: Segmenter) -> dict[str, np.ndarray]:
     best = int(stack.masks.sum((1, 2)).argmax())
-    found, gates = segment.with_gates(stack)
+    found, gates = segment.one(stack, best)
 
     def in_8_bits(maps: np.ndarray) -> np.ndarray:
         return np.rint(255 * maps).astype(np.uint8)
@@ -168,9 +164,13 @@ def _picture(stack: Stack, segment: Segmenter) -> dict[str, np.ndarray]:
     return {
         "image": stack.images[best],
         "mask": stack.masks[best].astype(np.uint8),
-        "found": in_8_bits(found[best]),
-        "gates": in_8_bits(np.stack([gate[best] for gate in gates]) if gates else np.zeros((0,))),
+        "found": in_8_bits(found),
+        "gates": in_8_bits(gates),
     }
+
+
+def _any(masks: Bool[np.ndarray, "slices height width"]) -> Bool[np.ndarray, " slices"]:
+    return np.asarray(masks.any((1, 2)))
 
 
 def _mean(values: np.ndarray) -> float:

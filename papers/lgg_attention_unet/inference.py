@@ -41,28 +41,27 @@ class Segmenter:
 
     def __call__(self, stack: Stack) -> Float32[np.ndarray, "slices height width"]:
         """Return the probability of tumour in every pixel of the stack's own size."""
-        return self.with_gates(stack)[0]
+        images, size = self._input(stack, slice(None)), self._config.evaluate.batch_size
+        padded = np.pad(images, ((0, -len(images) % size), (0, 0), (0, 0), (0, 0)))
+        starts = range(0, len(padded), size)
+        parts = [np.asarray(self._run(padded[start : start + size])[0]) for start in starts]
+        return _resized(np.concatenate(parts)[: len(images)], *stack.masks.shape[1:])
 
-    def with_gates(
-        self, stack: Stack
-    ) -> tuple[Float32[np.ndarray, "slices height width"], list[np.ndarray]]:
-        """Return the probabilities, and each gate's map at the stack's size, the deepest first."""
-        data, size = self._config.data, self._config.evaluate.batch_size
-        images = network_input(stack.images, data.height, data.width)
-        count = len(images)
-        images = np.pad(images, ((0, -count % size), (0, 0), (0, 0), (0, 0)))
-        factor = scale(stack, self._config.train.normalize)
-        parts = [
-            jax.device_get(self._run(images[start : start + size] * factor))
-            for start in range(0, len(images), size)
-        ]
-        found = np.concatenate([part for part, _ in parts])[:count]
-        gates = [np.concatenate(maps)[:count] for maps in zip(*(g for _, g in parts), strict=True)]
-        height, width = stack.images.shape[1:3]
-        return _enlarged(found, height, width), [_enlarged(gate, height, width) for gate in gates]
+    def one(
+        self, stack: Stack, index: int
+    ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "gates height width"]]:
+        """Return one slice's probabilities and each gate's map, the deepest first."""
+        found, gates = self._run(self._input(stack, slice(index, index + 1)))
+        size = stack.masks.shape[1:]
+        maps = [_resized(np.asarray(one), *size)[0] for one in (found, *gates)]
+        return maps[0], np.stack(maps)[1:]
+
+    def _input(self, stack: Stack, chosen: slice) -> Float32[np.ndarray, "slices height width 3"]:
+        data, factor = self._config.data, scale(stack, self._config.train.normalize)
+        return network_input(stack.images[chosen], data.height, data.width) * factor
 
 
-def _enlarged(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resized(maps: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return maps at another size: bilinear, or area means where they become smaller."""
     if maps.shape[1:] == (height, width):
         return maps

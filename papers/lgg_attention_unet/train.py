@@ -80,13 +80,11 @@ def make_step(graph: nnx.GraphDef, loss: Loss, config: TrainConfig, key: Array) 
 def initial_state(model: ModelConfig, config: TrainConfig, seed: int) -> tuple[nnx.GraphDef, State]:
     """Return the network's graph and its state before the first step."""
 
-    def split(key: Array) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
-        return nnx.split(AttentionUNet(model, rngs=nnx.Rngs(key)), nnx.Param, nnx.BatchStat)
-
     @jax.jit
     def init(key: Array) -> State:
-        _, params, stats = split(key)
-        return State(params, stats, adam(config).init(params))
+        network = AttentionUNet(model, rngs=nnx.Rngs(key))
+        params = nnx.state(network, nnx.Param)
+        return State(params, nnx.state(network, nnx.BatchStat), adam(config).init(params))
 
     graph = nnx.graphdef(nnx.eval_shape(lambda: AttentionUNet(model, rngs=nnx.Rngs(0))))
     return graph, init(Streams(seed).key("parameters"))
