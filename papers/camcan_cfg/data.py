@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import Float, Shaped
 from tqdm import tqdm
 
+from common import anatomy
 from common import data as common_data
 from common.data import builder, hashing, kaggle_lgg
 from common.data.loader import ArraySource
@@ -249,6 +250,8 @@ def _describe(config: DataConfig, layout: Layout | None, reading: Reading) -> st
 
 def _code_digest() -> str:
     """Return the digest of the code that makes the examples: other code may make others."""
-    study, shared = Path(__file__).parent, Path(common_data.__path__[0])
-    ours = [path for part in ("data.py", "*layout.py", "simul*.py") for path in study.glob(part)]
-    return hashing.files_digest([*ours, *study.glob("simul*/*.py"), *shared.glob("*.py")])
+    study = Path(__file__).parent
+    own = ("data.py", "*layout.py", "simul*.py", "simul*/*.py")
+    shared = (*common_data.__path__, *anatomy.__path__)
+    files = [path for part in own for path in study.glob(part)]
+    return hashing.files_digest(files + [p for s in shared for p in Path(s).glob("*.py")])

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
+from common.anatomy.acquisition import area_average, rician
+from common.anatomy.grid import Grid, centred, refine, smooth_field
+from common.anatomy.template import sulcal_fluid
 from papers.camcan_cfg.simulation import acquisition, ageing
-from papers.camcan_cfg.simulation.anatomy import Atlas, atlas, sulcal_fluid
-from papers.camcan_cfg.simulation.shape import Grid, refine, smooth_field, template_points
+from papers.camcan_cfg.simulation.anatomy import Atlas, atlas
+from papers.camcan_cfg.simulation.shape import REACH, template_points
 
 FIELD_OF_VIEW = (160.0, 213.4)  # mm, height and width
 SAMPLING = 1.6  # mm, about, between the points where the template is read; two or more a pixel
@@ -72,14 +75,14 @@ def subject(index: int, seed: int, *, height: int, width: int, slices: int = 40)
     )
     coarse = fine.coarse()
     points, deformation = template_points(coarse, person, rng, template)
-    widening = SULCAL_VARIATION * smooth_field(rng, coarse, 30.0, 1)[0]
+    widening = SULCAL_VARIATION * smooth_field(rng, coarse, 30.0, 1, REACH)[0]
     widening += np.interp(person.sulcal_fluid, template.sulcal_fractions, template.widths)
-    bias = float(rng.uniform(0.1, 0.3)) * smooth_field(rng, coarse, BIAS_SPACING, 1)[0]
+    bias = float(rng.uniform(0.1, 0.3)) * smooth_field(rng, coarse, BIAS_SPACING, 1, REACH)[0]
     fields = np.stack([*points, widening, bias, template.distance(points)])
     signal = render(refine(fields, coarse, fine), person.grey_to_white, template)
     signal *= np.float32(rng.uniform(0.92, 1.08))
     noise = rng.uniform(0.015, 0.035) / pixel  # of a voxel of 1 mm, averaged over the pixel
-    images = acquisition.rician(acquisition.area_average(signal, factor), noise, rng)
+    images = rician(area_average(signal, factor), noise, rng)
     truth = {
         "intracranial_ml": person.intracranial_ml,
         "ventricle_ml": person.ventricle_ml,
@@ -119,8 +122,3 @@ def measure(fields: Fields, cell_ml: float, template: Atlas) -> dict[str, float]
         "seen_sulcal_fluid": float(fluid.mean()),
         "seen_grey_matter": float(grey.mean()),
     }
-
-
-def centred(count: int, spacing: float) -> Float32[np.ndarray, " n"]:
-    """Return `count` positions `spacing` mm apart about zero."""
-    return ((np.arange(count) - (count - 1) / 2) * spacing).astype(np.float32)

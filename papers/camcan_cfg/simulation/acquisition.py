@@ -1,4 +1,4 @@
-"""From anatomy to picture: tissue contrast, coil sensitivity, noise."""
+"""The tissues' contrast in a T1 picture."""
 
 from __future__ import annotations
 
@@ -22,18 +22,3 @@ def intensity(t1: Values, fluid: Values, grey_to_white: float) -> Values:
     ).astype(np.float32)
     inside = np.clip(t1 / 60, 0, 1)
     return tissue + fluid * (FLUID * inside - tissue)
-
-
-def area_average(
-    images: Float32[np.ndarray, "slices fine_rows fine_columns"], factor: int
-) -> Float32[np.ndarray, "slices rows columns"]:
-    """Return `images` made smaller by the whole `factor`, each pixel the mean of its square."""
-    n, rows, columns = images.shape
-    squares = images.reshape(n, rows // factor, factor, columns // factor, factor)
-    return squares.mean((2, 4), dtype=np.float32)
-
-
-def rician(images: Values, sigma: float, rng: np.random.Generator) -> Values:
-    """Return magnitude images: complex normal noise of standard deviation `sigma` added."""
-    real, imaginary = rng.standard_normal((2, *images.shape), np.float32) * np.float32(sigma)
-    return np.hypot(images + real, imaginary)

@@ -1,34 +1,35 @@
-"""The anatomy every simulated head is made of: the MNI152 template of the nilearn wheel.
+"""The anatomy every simulated head is made of: the MNI152 template.
 
-The ICBM 2009a symmetric nonlinear average (Fonov et al. 2011, 1 mm, skull-stripped) with two
-things added that ageing needs: how far each voxel lies from the nearest sulcus, and a flow that
-makes the lateral ventricles larger or smaller while it only moves the tissue around them.
+Two things are added that ageing needs: how far each voxel lies from the nearest sulcus, and a
+flow that makes the lateral ventricles larger or smaller while it only moves the tissue around
+them.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 from scipy import ndimage
-from scipy.special import expit
 
-from common.errors import InputError
+from common.anatomy.template import (
+    CENTRE,
+    Volume,
+    lateral_ventricles,
+    read,
+    sample,
+    slices_first,
+    sulcal_distance,
+    sulcal_fluid,
+)
 
-# In template voxels of 1 mm, (right, anterior, superior). Heads are cut about shape // 2.
-CENTRE = (98, 116, 94)
+# In template voxels of 1 mm, (right, anterior, superior). Heads are cut about CENTRE, shape // 2.
 FLOOR, CEILING = 48, 142  # only this part of the template's height is ever seen
-MIDLINE = 98.0
 FLOW_START = np.array([44, 50, 50])  # corner of the box in which the ventricles move
 FLOW_SHAPE = (54, 65, 37)  # of 2 mm voxels
 FLOW_SPACING = 2.0
-
-Volume = Float32[np.ndarray, "right anterior superior"]
 
 
 @dataclass(frozen=True)
@@ -57,24 +58,11 @@ class Atlas:
 
     def sample(self, volume: Volume, points: np.ndarray, outside: float = 0.0) -> np.ndarray:
         """Return `volume` at `points` (3, ...) in template voxels, linearly interpolated."""
-        floor = np.array([0, 0, FLOOR], np.float32).reshape(3, *[1] * (points.ndim - 1))
-        return ndimage.map_coordinates(volume, points - floor, order=1, cval=outside)
+        return sample(volume, points, FLOOR, outside)
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Return the distance in mm from the sulci at `points` (3, ...) in template voxels."""
         return self.sample(self.sulcal_distance, points, outside=-50.0)
-
-
-def read(name: str) -> Volume:
-    """Return one map of the template ("t1", "gm" or "wm"), values 0 to 255."""
-    spec = importlib.util.find_spec("nilearn")  # not imported: that takes longer than all of this
-    if spec is None or spec.origin is None:
-        raise InputError("the simulated cohort needs the MNI152 template: pip install nilearn")
-    folder = Path(spec.origin).parent / "datasets" / "data"
-    path = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
-    if not path.exists():
-        raise InputError(f"nilearn has no {path.name} any more: install nilearn 0.14")
-    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj).astype(np.float32)
 
 
 @functools.cache
@@ -83,7 +71,7 @@ def atlas() -> Atlas:
     whole = read("t1")
     t1 = np.ascontiguousarray(whole[:, :, FLOOR:CEILING])
     grey = read("gm")[:, :, FLOOR:CEILING] / np.float32(255)
-    lateral = lateral_ventricles(t1)
+    lateral = lateral_ventricles(t1, FLOOR)
     ventricles = ndimage.gaussian_filter(lateral.astype(np.float32), 0.6)
     distance = sulcal_distance(t1, lateral)
     flow, flow_ml = ventricular_flow(ventricles)
@@ -93,8 +81,8 @@ def atlas() -> Atlas:
     seen &= t1 > 0
     fluid = np.clip(1 - grey - white - ventricles, 0, 1)[seen]
     widths = np.linspace(-2.5, 2.5, 26, dtype=np.float32)
-    sample = distance[seen][::7]
-    fractions = np.array([sulcal_fluid(sample, float(w)).mean() for w in widths], np.float32)
+    some = distance[seen][::7]
+    fractions = np.array([sulcal_fluid(some, float(w)).mean() for w in widths], np.float32)
     return Atlas(
         t1=slices_first(t1),
         grey=slices_first(grey),
@@ -107,59 +95,6 @@ def atlas() -> Atlas:
         widths=widths,
         sulcal_fractions=fractions,
     )
-
-
-def slices_first(volume: Volume) -> Volume:
-    """Return the same volume, laid out in memory slice by slice, the order pictures read it in.
-
-    Sampling is then two to three times faster.
-    """
-    return np.ascontiguousarray(volume.transpose(2, 0, 1)).transpose(1, 2, 0)
-
-
-def lateral_ventricles(t1: Volume) -> Bool[np.ndarray, "right anterior superior"]:
-    """Return where the lateral ventricles are: dark, deep, and off the midline.
-
-    The third ventricle and the cisterns behind it are as dark and touch them; they lie nearer
-    to the midline the further back one looks, so a wedge keeps them out.
-    """
-    x, y, z = np.ogrid[tuple(slice(n) for n in t1.shape)]
-    beside = np.abs(x - MIDLINE) > np.where(y > 125, 0.5, 2.0 + 0.4 * (125 - y))
-    deep = (np.abs(x - MIDLINE) < 42) & (y > 66) & (y < 168) & (z > 66 - FLOOR) & (z < 106 - FLOOR)
-    labels, _ = ndimage.label((t1 > 0) & (t1 < 140) & beside & deep)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.isin(labels, np.flatnonzero(sizes > 2000))
-
-
-def sulcal_distance(t1: Volume, ventricles: Bool[np.ndarray, "right anterior superior"]) -> Volume:
-    """Return each voxel's signed distance in mm from fluid outside the ventricles.
-
-    An average of many people shows its sulci as grey valleys rather than black ones: they are
-    found by their curvature (largest eigenvalue of the Hessian), not by their darkness.
-    """
-    inside = t1 > 0
-    cortical = inside & (t1 < 172) & ~ndimage.binary_dilation(ventricles, iterations=3)
-    filled = np.where(inside, t1, np.float32(150))
-    hessian = np.empty((int(cortical.sum()), 3, 3), np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            order = np.bincount([i, j], minlength=3)
-            second = ndimage.gaussian_filter(filled, 1.0, order=order)
-            hessian[:, i, j] = hessian[:, j, i] = second[cortical]
-    fluid = ~inside
-    fluid[cortical] = np.linalg.eigvalsh(hessian)[:, 2] > 10.0
-    fluid |= cortical & (t1 < 110)
-    outwards = ndimage.distance_transform_edt(~fluid) - ndimage.distance_transform_edt(fluid)
-    return ndimage.gaussian_filter(outwards.astype(np.float32), 0.6)
-
-
-def sulcal_fluid(distance: np.ndarray, width: np.ndarray | float) -> np.ndarray:
-    """Return the share of fluid at `distance` mm from a sulcus widened by `width` mm a side.
-
-    The edge is as soft as a voxel of 1 mm makes it.
-    """
-    return expit((width - distance) / np.float32(0.4))
 
 
 def ventricular_flow(

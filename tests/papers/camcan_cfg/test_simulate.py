@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from common.anatomy import acquisition
+from common.anatomy import template as mni
+from common.anatomy.grid import Grid, centred
 from common.errors import InputError
 from papers.camcan_cfg import simulate
-from papers.camcan_cfg.simulation import acquisition, ageing, anatomy, shape
+from papers.camcan_cfg.simulation import ageing, anatomy, shape
 
 ROOT = Path(__file__).parents[3]
 
@@ -120,12 +123,12 @@ def test_slices_run_upwards_rows_to_the_right_and_columns_to_the_front(cohort):
     areas = (mean > 0.3).sum((1, 2))
     assert areas[39] < 0.95 * areas[15]  # the head closes towards its top
     size = (1460 / anatomy.atlas().intracranial_ml) ** (1 / 3)  # of a head, in the template's
-    rows, columns = simulate.centred(48, 160 / 48), simulate.centred(64, 160 / 48)
-    volume = anatomy.read("t1")
+    rows, columns = centred(48, 160 / 48), centred(64, 160 / 48)
+    volume = mni.read("t1")
     agreement = np.zeros((3, 3))
     for i, index in enumerate((5, 20, 35)):
         z, x, y = np.meshgrid(index - 20, rows, columns, indexing="ij")
-        points = np.stack([x, y, z]) / size + np.reshape(anatomy.CENTRE, (3, 1, 1, 1))
+        points = np.stack([x, y, z]) / size + np.reshape(mni.CENTRE, (3, 1, 1, 1))
         picture = ndimage.map_coordinates(volume, points, order=1)[0]
         agreement[i] = [correlation(picture, mean[k]) for k in (5, 20, 35)]
         assert agreement[i, i] > correlation(picture[:, ::-1], mean[index]) + 0.01
@@ -137,7 +140,7 @@ def test_left_and_right_are_those_of_the_template(monkeypatch):
     """The template is symmetric: one marked side shows where it goes."""
     template = anatomy.atlas()
     marked = template.t1.copy()
-    marked[int(anatomy.MIDLINE) :] = 0  # nothing of the right half is left
+    marked[int(mni.MIDLINE) :] = 0  # nothing of the right half is left
     monkeypatch.setattr(
         simulate, "atlas", lambda: anatomy.Atlas(**(vars(template) | {"t1": marked}))
     )
@@ -147,10 +150,10 @@ def test_left_and_right_are_those_of_the_template(monkeypatch):
 
 def test_the_deformation_does_not_fold():
     template = anatomy.atlas()
-    grid = shape.Grid(
+    grid = Grid(
         slices=np.arange(40, dtype=np.float32) - 20,
-        rows=simulate.centred(96, 1.67),
-        columns=simulate.centred(128, 1.67),
+        rows=centred(96, 1.67),
+        columns=centred(128, 1.67),
     ).coarse()
     for index in range(60):
         rng = ageing.generator(0, index)
@@ -172,6 +175,13 @@ def test_a_subject_does_not_depend_on_how_many_there_are(cohort):
     assert two[1].truth == cohort[1].truth
     other = simulate.subject(1, 1, height=48, width=64)
     assert np.abs(other.images - two[1].images).mean() > 0.02
+
+
+def test_the_cohort_is_the_one_the_committed_results_were_made_with():
+    """Values of the simulator as it was when the study's results were made."""
+    one = simulate.subject(7, 0, height=48, width=64)
+    assert one.images.mean(dtype=np.float64) == pytest.approx(0.2284153, abs=1e-6)
+    assert one.images.std(dtype=np.float64) == pytest.approx(0.2830186, abs=1e-6)
 
 
 def test_two_processes_make_the_same_subject(cohort):
@@ -224,9 +234,9 @@ def test_few_slices_are_the_middle_ones():
 
 
 def test_a_missing_template_is_named(monkeypatch):
-    monkeypatch.setattr(anatomy.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(mni.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install nilearn"):
-        anatomy.read("t1")
+        mni.read("t1")
 
 
 @pytest.mark.parametrize(("subjects", "seed", "height"), [(0, 0, 8), (1, -1, 8), (1, 0, 0)])

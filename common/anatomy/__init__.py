@@ -1,0 +1,1 @@
+"""What simulated heads are made of: the MNI152 template, smooth random fields, acquisition."""
