@@ -12,7 +12,6 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
-from scipy.special import expit
 
 from common.errors import InputError
 
@@ -71,36 +70,7 @@ def lateral_ventricles(t1: Volume, floor: int) -> Mask:
     return np.isin(labels, np.flatnonzero(sizes > 2000))
 
 
-def sulcal_distance(t1: Volume, ventricles: Mask) -> Volume:
-    """Return each voxel's signed distance in mm from fluid outside the ventricles.
-
-    An average of many people shows its sulci as grey valleys rather than black ones: they are
-    found by their curvature (largest eigenvalue of the Hessian), not by their darkness.
-    """
-    inside = t1 > 0
-    cortical = inside & (t1 < 172) & ~ndimage.binary_dilation(ventricles, iterations=3)
-    filled = np.where(inside, t1, np.float32(150))
-    hessian = np.empty((int(cortical.sum()), 3, 3), np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            order = np.bincount([i, j], minlength=3)
-            second = ndimage.gaussian_filter(filled, 1.0, order=order)
-            hessian[:, i, j] = hessian[:, j, i] = second[cortical]
-    fluid = ~inside
-    fluid[cortical] = np.linalg.eigvalsh(hessian)[:, 2] > 10.0
-    fluid |= cortical & (t1 < 110)
-    return ndimage.gaussian_filter(signed_distance(fluid), 0.6)
-
-
 def signed_distance(mask: Mask) -> Volume:
     """Return the distance in mm from `mask`, negative inside it."""
     outwards = ndimage.distance_transform_edt(~mask) - ndimage.distance_transform_edt(mask)
     return outwards.astype(np.float32)
-
-
-def sulcal_fluid(distance: np.ndarray, width: np.ndarray | float) -> np.ndarray:
-    """Return the share of fluid at `distance` mm from a sulcus widened by `width` mm a side.
-
-    The edge is as soft as a voxel of 1 mm makes it.
-    """
-    return expit((width - distance) / np.float32(0.4))

@@ -15,9 +15,8 @@ from jaxtyping import Float32
 
 from common.anatomy.acquisition import area_average, rician
 from common.anatomy.grid import Grid, centred, refine, smooth_field
-from common.anatomy.template import sulcal_fluid
 from papers.camcan_cfg.simulation import acquisition, ageing
-from papers.camcan_cfg.simulation.anatomy import Atlas, atlas
+from papers.camcan_cfg.simulation.anatomy import Atlas, atlas, sulcal_fluid
 from papers.camcan_cfg.simulation.shape import REACH, template_points
 
 FIELD_OF_VIEW = (160.0, 213.4)  # mm, height and width
