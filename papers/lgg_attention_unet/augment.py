@@ -1,12 +1,14 @@
 """Augmentation on the device: one affine map and one change of intensities a slice.
 
-A point p of the new slice, in pixels from the middle, is read at A p + R t of the old one, with
+A point p = (column, row) of the new slice, in pixels from the middle, is read at A p + R t of the
+old one, with
 
-    A = R S diag(zoom_rows, zoom_columns),  R = [[cos r, -sin r], [sin r, cos r]],
+    A = R S diag(zoom_columns, zoom_rows),  R = [[cos r, -sin r], [sin r, cos r]],
     S = [[1, -sin s], [0, cos s]]
 
-for a rotation r, a shear s and a shift t of (rows, columns), bilinearly and with the nearest pixel's value outside: Keras's ImageDataGenerator with rotation,
-shift, shear and zoom ranges, fill_mode "nearest" and its interpolation of order 1.
+for a rotation r, a shear s and a shift t, bilinearly and with the nearest pixel's value outside:
+Keras's ImageDataGenerator with rotation, shift, shear and zoom ranges, fill_mode "nearest" and its
+interpolation of order 1, on square slices (of others it takes the middle of the wrong side).
 """
 
 import jax
@@ -16,11 +18,10 @@ from jaxtyping import Array, Float
 from papers.lgg_attention_unet.config import TrainConfig
 
 Images = Float[Array, "batch height width channels"]
+Masks = Float[Array, "batch height width 1"]
 
 
-def augment(
-    key: Array, images: Images, masks: Images, config: TrainConfig
-) -> tuple[Images, Images]:
+def augment(key: Array, images: Images, masks: Masks, config: TrainConfig) -> tuple[Images, Masks]:
     """Return images and masks after the same random maps; masks stay 0 or 1, cut at one half.
 
     Images keep their range but for `intensity`, which multiplies every channel of a slice by its
@@ -41,25 +42,36 @@ def augment(
 def random_maps(
     key: Array, batch: int, height: int, width: int, config: TrainConfig
 ) -> tuple[Float[Array, "batch 2 2"], Float[Array, "batch 2"]]:
-    """Return A and R t, rows before columns, drawn evenly from the ranges of the config."""
+    """Return the map of every slice, drawn evenly from the ranges of the config."""
     draws = jax.random.uniform(key, (7, batch), minval=-1.0)
-    rotation = jnp.radians(config.rotation_degrees * draws[0])
-    shear = jnp.radians(config.shear_degrees * draws[1])
-    zoom = 1 + config.zoom * draws[2:4]
-    shift = config.shift * draws[4:6] * jnp.array([[height], [width]])
     mirror = jnp.where(draws[6] < 2 * config.flip - 1, -1.0, 1.0)
+    return affine(
+        jnp.radians(config.rotation_degrees * draws[0]),
+        jnp.radians(config.shear_degrees * draws[1]),
+        (1 + config.zoom * draws[2:4]) * jnp.stack([mirror, jnp.ones(batch)]),
+        config.shift * draws[4:6] * jnp.array([[width], [height]]),
+    )
+
+
+def affine(
+    rotation: Float[Array, " batch"],
+    shear: Float[Array, " batch"],
+    zoom: Float[Array, "2 batch"],
+    shift: Float[Array, "2 batch"],
+) -> tuple[Float[Array, "batch 2 2"], Float[Array, "batch 2"]]:
+    """Return A and R t, rows first, of angles in radians, and zoom and shift, columns first."""
     cos, sin = jnp.cos(rotation), jnp.sin(rotation)
     turn = jnp.array([[cos, -sin], [sin, cos]])
-    slant = jnp.array([[jnp.ones(batch), -jnp.sin(shear)], [jnp.zeros(batch), jnp.cos(shear)]])
-    matrix = jnp.einsum("ijb,jkb->bik", turn, slant)
-    stretch = jnp.stack([zoom[0], zoom[1] * mirror], -1)
-    return matrix * stretch[:, None], jnp.einsum("ijb,jb->bi", turn, shift)
+    one, zero = jnp.ones_like(shear), jnp.zeros_like(shear)
+    slant = jnp.array([[one, -jnp.sin(shear)], [zero, jnp.cos(shear)]])
+    matrix = jnp.einsum("ijb,jkb,kb->bik", turn, slant, zoom)
+    return matrix[:, ::-1, ::-1], jnp.einsum("ijb,jb->bi", turn, shift)[:, ::-1]
 
 
 def sample(
     images: Images, matrix: Float[Array, "batch 2 2"], shift: Float[Array, "batch 2"]
 ) -> Images:
-    """Return the images read at A p + shift, bilinearly, nearest outside."""
+    """Return the images read at `matrix` p + `shift`, p = (row, column) from the middle."""
     batch, height, width, channels = images.shape
     rows = jnp.arange(height) - (height - 1) / 2
     columns = jnp.arange(width) - (width - 1) / 2
