@@ -1,11 +1,11 @@
 """Pictures on another grid."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 
 def resize_area(
-    images: Float[np.ndarray, "n height width"], height: int, width: int
+    images: Shaped[np.ndarray, "n height width"], height: int, width: int
 ) -> Float[np.ndarray, "n {height} {width}"]:
     """Return the images resized so that a new pixel is the mean of the old ones that it touches.
 

@@ -239,7 +239,7 @@ def _kaggle(raw: Path | None) -> tuple[list[Stack], list[str]]:
         row = labels.get(name, {AGE: "", SEX: ""})
         try:
             age = number(row[AGE], f"{AGE} in {table.name}", 0.0, 120.0) if row[AGE] else 0.0
-            sex = number(row[SEX], f"{SEX} in {table.name}", 1, 2) if row[SEX] else 0
+            sex = number(row[SEX], f"{SEX} in {table.name}", 1.0, 2.0) if row[SEX] else 0
             stacks.append(Stack(name, *kaggle_lgg.read_stack(files), age, int(sex)))
         except BadFile as reason:
             bad += [f"{name}: {text}" for text in reason.args]
