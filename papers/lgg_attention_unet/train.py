@@ -15,7 +15,10 @@ from jaxtyping import Array, Float
 
 from common.data.loader import ArraySource, batches
 from common.errors import InputError
+from common.files import write_atomic
 from common.metrics.overlap import soft_iou
+from common.replication import config as configs
+from common.replication import metrics_file
 from common.replication.run import Run
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
@@ -30,6 +33,7 @@ from papers.lgg_attention_unet.losses import Loss, make_loss
 from papers.lgg_attention_unet.model import AttentionUNet
 
 EPSILON = 1e-7  # of Keras's Adam
+CONFIG = "config.json"  # beside a network's checkpoints
 
 
 class State(NamedTuple):
@@ -130,7 +134,7 @@ def make_rate(config: TrainConfig, steps: int) -> Callable[[int, Plateau], float
 def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     """Train every network of one seed, each from its last checkpoint where there is one.
 
-    Writes checkpoints and `train.jsonl` into a folder for each network. Raises `Diverged` where
+    Writes checkpoints, `train.jsonl` and `config.json` into a folder for each network. Raises `Diverged` where
     the loss stops being finite.
     """
     config: Config = run.config
@@ -139,7 +143,11 @@ def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     examples = data.source(parts["train"], config.data, options.normalize, options.tumour_repeats)
     validation = data.source(parts["validation"], config.data, options.normalize)
     for name, model in networks(config).items():
-        _train(run.seed_folder(seed) / name, model, options, examples, validation, seed)
+        folder = run.seed_folder(seed) / name
+        if jax.process_index() == 0:  # what `predict` builds the network from
+            own = dict(configs.leaves(replace(config, model=model)))
+            write_atomic(folder / CONFIG, metrics_file.dumps(own))
+        _train(folder, model, options, examples, validation, seed)
 
 
 def _train(
@@ -211,16 +219,16 @@ def checkpoints_of(folder: Path) -> Checkpoints:
 
 
 def trained_network(run: Run, seed: int, name: str) -> AttentionUNet:
-    """Return a trained network of a seed: the best by validation loss, or the last as asked."""
+    """Return a trained network of a seed."""
     config: Config = run.config
-    return restore(run.seed_folder(seed) / name, networks(config)[name], config.train)
+    return restore(run.seed_folder(seed) / name, replace(config, model=networks(config)[name]))
 
 
-def restore(folder: Path, model: ModelConfig, config: TrainConfig) -> AttentionUNet:
-    """Return the network of one training's folder."""
-    graph, state = initial_state(model, config, 0)
+def restore(folder: Path, config: Config) -> AttentionUNet:
+    """Return the network of one training's folder: the best by validation loss, or the last."""
+    graph, state = initial_state(config.model, config.train, 0)
     checkpoints: Any = checkpoints_of(folder)
-    best = config.keep == "best"
+    best = config.train.keep == "best"
     restored = (checkpoints.restore_best if best else checkpoints.restore_last)(state)
     if restored is None:
         raise InputError(f"{checkpoints.folder}: no checkpoint; run --stage train first")
