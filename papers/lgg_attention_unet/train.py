@@ -17,7 +17,6 @@ from common.data.loader import ArraySource, batches
 from common.errors import InputError
 from common.files import write_atomic
 from common.metrics.overlap import soft_iou
-from common.replication import config as configs
 from common.replication import metrics_file
 from common.replication.run import Run
 from common.training.checkpoints import Checkpoints
@@ -134,8 +133,8 @@ def make_rate(config: TrainConfig, steps: int) -> Callable[[int, Plateau], float
 def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     """Train every network of one seed, each from its last checkpoint where there is one.
 
-    Writes checkpoints, `train.jsonl` and `config.json` into a folder for each network. Raises `Diverged` where
-    the loss stops being finite.
+    Writes checkpoints, `train.jsonl` and `config.json` into a folder for each network. Raises
+    `Diverged` where the loss stops being finite.
     """
     config: Config = run.config
     parts = data.load(prepared, config.data, seed)
@@ -145,7 +144,7 @@ def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     for name, model in networks(config).items():
         folder = run.seed_folder(seed) / name
         if jax.process_index() == 0:  # what `predict` builds the network from
-            own = dict(configs.leaves(replace(config, model=model)))
+            own = asdict(replace(config, model=model))
             write_atomic(folder / CONFIG, metrics_file.dumps(own))
         _train(folder, model, options, examples, validation, seed)
 
