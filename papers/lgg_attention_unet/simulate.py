@@ -11,17 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, UInt8
 
 from common.anatomy.acquisition import area_average, rician
 from common.anatomy.grid import Grid, centred, refine, smooth_field
-from papers.lgg_attention_unet.simulation import contrast
 from papers.lgg_attention_unet.simulation.atlas import atlas
-from papers.lgg_attention_unet.simulation.person import REACH, Person, person, tissues
-from papers.lgg_attention_unet.simulation.tumour import level, planted, tumour
+from papers.lgg_attention_unet.simulation.contrast import signals
+from papers.lgg_attention_unet.simulation.person import REACH, Person, person
+from papers.lgg_attention_unet.simulation.tissues import Shares, tissues
+from papers.lgg_attention_unet.simulation.tumour import Field, Tumour, level, planted, tumour
 
-FIELD_OF_VIEW = 224.0  # mm, height and width
-SAMPLING = 1.2  # mm, about, between the points where the template is read
+FIELD_OF_VIEW = 224.0  # mm, of the shorter side
+SAMPLING = 1.2  # mm, about, between the points where the template is read; two or more a pixel
+SLICES = (9, 12)  # the fewest and the most of a patient
+SPACING = (6.5, 8.0)  # mm between slices
+LOWEST = (-56.0, -46.0)  # mm above the template's centre (18 mm above the commissures): the first
 WITH_TUMOUR = 0.8  # of the patients
 NO_POST, NO_PRE = 0.06, 0.04  # of the patients: FLAIR stands in that channel
 PRE, FLAIR, POST = range(3)
@@ -32,16 +36,30 @@ class Patient:
     """One simulated patient.
 
     `masks` is true where at least half of a pixel is tumour. `truth`: `has_tumour` (0 or 1),
-    `tumour_ml` (volume of the whole tumour), `seen_ml` (of its cut through the slices times their
+    `tumour_ml` (volume of the whole tumour), `seen_ml` (area of its cuts by the slices times their
     spacing), `contrast` (how much brighter in FLAIR than white matter, as a share of that),
     `has_core`, `has_rim`, `spacing_mm` (between slices), `pixel_mm`, `noise` (standard deviation,
-    share of white matter's signal), `missing` (channel that FLAIR stands in for, or -1).
+    as a share of white matter's signal), `missing` (channel that FLAIR stands in for, or -1).
     """
 
     name: str
     images: UInt8[np.ndarray, "slices height width 3"]
     masks: Bool[np.ndarray, "slices height width"]
     truth: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A patient's slices before any picture is taken, on a grid finer than pixels.
+
+    `shares` are those of TISSUES, `level` is the tumour's in mm, above 0 inside.
+    """
+
+    person: Person
+    tumour: Tumour | None
+    grid: Grid
+    shares: Shares
+    level: Field
 
 
 def cohort(patients: int, seed: int, *, height: int, width: int) -> Iterator[Patient]:
@@ -57,77 +75,77 @@ def cohort(patients: int, seed: int, *, height: int, width: int) -> Iterator[Pat
 
 def patient(index: int, seed: int, *, height: int, width: int) -> Patient:
     """Return patient `index` (from 0) of the cohort `seed`."""
-    template = atlas()
     rng = np.random.default_rng([seed, index])
-    one = person(rng)
-    spacing = float(rng.uniform(6.5, 8.0))
-    lowest = float(rng.uniform(-56.0, -46.0))
-    heights = (lowest + spacing * np.arange(rng.integers(9, 13))).astype(np.float32)
-    sick, whole = even(seed, index)
-    growth = None
-    if sick < WITH_TUMOUR:
-        growth, one = tumour(rng, one, heights, template)
+    sick, complete = even(seed, index)
     pixel = FIELD_OF_VIEW / min(height, width)
-    factor = max(1, round(pixel / SAMPLING))
-    rows, columns = (
-        centred(height * factor, pixel / factor),
-        centred(width * factor, pixel / factor),
-    )
-    fine = Grid(heights, rows, columns)
-    shares = tissues(one, fine, template)
-    covered = np.zeros(shares.shape[1:], np.float32)
-    if growth is not None:
-        depth = level(growth, one, fine, template)
-        covered = (depth > 0).astype(np.float32)
-        shares = planted(shares, depth, refine(one.noise[1], one.coarse, fine), growth)
-    table = contrast.signals(rng, growth.contrast if growth else 0.0)
-    pictures, noise = acquire(rng, np.tensordot(table, shares, 1), one, fine, factor)
-    missing = POST if whole < NO_POST else PRE if whole < NO_POST + NO_PRE else -1
+    factor = max(2, round(pixel / SAMPLING))
+    rows, columns = (centred(n * factor, pixel / factor) for n in (height, width))
+    one = head(rng, sick < WITH_TUMOUR, rows, columns)
+    growth = one.tumour
+    pictures, noise = acquire(rng, one, factor)
+    missing = POST if complete < NO_POST else PRE if complete < NO_POST + NO_PRE else -1
     if missing >= 0:
-        pictures[missing] = pictures[FLAIR]
+        pictures[..., missing] = pictures[..., FLAIR]
+    covered = area_average(np.clip(one.level * factor / pixel + 0.5, 0, 1), factor)
+    spacing = float(one.grid.slices[1] - one.grid.slices[0])
     truth = {
-        "has_tumour": float(growth is not None),
-        "tumour_ml": growth.ml if growth else 0.0,
-        "seen_ml": float(covered.sum()) * (pixel / factor) ** 2 * spacing / 1000,
-        "contrast": growth.contrast if growth else 0.0,
-        "has_core": float(growth is not None and growth.core),
-        "has_rim": float(growth is not None and growth.rim),
+        "has_tumour": growth is not None,
+        "tumour_ml": growth.ml if growth else 0,
+        "seen_ml": covered.sum() * pixel**2 * spacing / 1000,
+        "contrast": growth.contrast if growth else 0,
+        "has_core": growth is not None and growth.core,
+        "has_rim": growth is not None and growth.rim,
         "spacing_mm": spacing,
         "pixel_mm": pixel,
         "noise": noise,
-        "missing": float(missing),
+        "missing": missing,
     }
     return Patient(
         name=f"sim-{index + 1:04d}",
-        images=np.moveaxis(pictures, 0, -1).astype(np.uint8),
-        masks=area_average(covered, factor) >= 0.5,
-        truth=truth,
+        images=pictures,
+        masks=covered >= 0.5,
+        truth={key: float(value) for key, value in truth.items()},
     )
 
 
+def head(rng: np.random.Generator, sick: bool, rows: np.ndarray, columns: np.ndarray) -> Head:
+    """Draw a patient, with a tumour where `sick`, in slices of the given `rows` and `columns`."""
+    template = atlas()
+    one = person(rng)
+    heights = rng.uniform(*LOWEST) + rng.uniform(*SPACING) * np.arange(rng.integers(*SLICES) + 1)
+    grid = Grid(heights.astype(np.float32), rows, columns)
+    growth = None
+    if sick:
+        growth, one = tumour(rng, one, grid.slices, template)
+    shares = tissues(one, grid, template)
+    depth = np.full(shares.shape[1:], -50, np.float32)
+    if growth:
+        depth = level(growth, one, grid, template)
+        shares = planted(shares, depth, refine(one.noise, one.coarse, grid), growth)
+    return Head(one, growth, grid, shares, depth)
+
+
 def acquire(
-    rng: np.random.Generator,
-    signal: Float32[np.ndarray, "3 slices fine_rows fine_columns"],
-    one: Person,
-    fine: Grid,
-    factor: int,
-) -> tuple[Float32[np.ndarray, "3 slices rows columns"], float]:
-    """Return the pictures on [0, 255] and their noise: pixels, coil, brightness of each channel
-    and slice, noise.
+    rng: np.random.Generator, one: Head, factor: int
+) -> tuple[UInt8[np.ndarray, "slices rows columns 3"], float]:
+    """Return the pictures, and their noise as a share of white matter's signal.
+
+    A pixel is the mean of `factor` x `factor` points; every channel has a brightness and a coil of
+    its own, every slice is a little brighter or darker, and noise is that of magnitude pictures.
     """
-    pixel = float(fine.rows[1] - fine.rows[0]) * factor
-    noise = float(rng.uniform(0.03, 0.08)) / pixel
-    gains = np.exp(rng.uniform(np.log(55), np.log(105), 3))
-    bias = [rng.uniform(0.1, 0.35) * smooth_field(rng, one.coarse, 90.0, 1, REACH) for _ in gains]
-    flicker = np.exp(0.03 * rng.standard_normal((3, len(fine.slices), 1, 1)))
-    pictures = []
-    pixels = Grid(fine.slices, *(a.reshape(-1, factor).mean(1) for a in (fine.rows, fine.columns)))
-    for channel in range(3):
-        coil = np.exp(refine(bias[channel], one.coarse, pixels)[0]) * flicker[channel]
-        picture = area_average(signal[channel], factor) * coil
-        picture = gains[channel] * rician(picture.astype(np.float32), noise, rng)
-        pictures.append(np.clip(np.rint(picture), 0, 255))
-    return np.stack(pictures).astype(np.float32), noise
+    signal = np.tensordot(signals(rng, one.tumour.contrast if one.tumour else 0.0), one.shares, 1)
+    rows, columns = (a.reshape(-1, factor).mean(1) for a in (one.grid.rows, one.grid.columns))
+    pixels = Grid(one.grid.slices, rows, columns)
+    brightness = np.exp(rng.uniform(np.log(55), np.log(105), 3))  # of white matter, of 255
+    flicker = np.exp(0.03 * rng.standard_normal((3, len(pixels.slices), 1, 1)))
+    depth = rng.uniform(0.1, 0.35, (3, 1, 1, 1))
+    coil = depth * smooth_field(rng, one.person.coarse, 90.0, 3, REACH)
+    coil = np.exp(refine(coil, one.person.coarse, pixels)) * flicker
+    noise = float(rng.uniform(0.03, 0.08)) / float(rows[1] - rows[0])  # of 1 mm, averaged
+    averages = np.stack([area_average(s, factor) for s in signal])
+    pictures = rician((averages * coil).astype(np.float32), noise, rng)
+    pictures *= brightness[:, None, None, None]
+    return np.moveaxis(np.clip(np.rint(pictures), 0, 255), 0, -1).astype(np.uint8), noise
 
 
 def even(seed: int, index: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from papers.lgg_attention_unet.simulation.person import TISSUES
+from papers.lgg_attention_unet.simulation.tissues import TISSUES
 
 # Of every tissue: pre-contrast T1, FLAIR, post-contrast T1.
 SIGNAL = {
