@@ -1,7 +1,9 @@
-"""Pictures on another grid."""
+"""Pictures on another grid, and windows of them."""
 
 import numpy as np
 from jaxtyping import Float, Shaped
+
+Window = tuple[slice, slice]  # rows and columns
 
 
 def resize_area(
@@ -14,6 +16,47 @@ def resize_area(
     """
     wide = _mean_along(images.astype(np.float64), 2, width)
     return _mean_along(wide, 1, height).astype(np.float32)
+
+
+def window(box: tuple[int, int, int, int], ratio: float, margin: float = 1.0) -> Window:
+    """Return rows and columns of the smallest window about a box whose rows / columns is `ratio`.
+
+    `box` is (top, left, bottom, right) in pixels; `margin` multiplies the window's sides. It may
+    reach over the picture's edge, with a negative start too.
+    """
+    top, left, bottom, right = box
+    columns = margin * max(right - left, (bottom - top) / ratio)
+    rows, columns = round(columns * ratio), round(columns)
+    start, first = int(top + bottom - rows) // 2, int(left + right - columns) // 2
+    return slice(start, start + rows), slice(first, first + columns)
+
+
+def cut(images: Shaped[np.ndarray, "n height width *channels"], window: Window) -> np.ndarray:
+    """Return the window of every picture, zero where it reaches over the edge."""
+    sides = list(zip(window, images.shape[1:3], strict=True))
+    pads = [(max(0, -part.start), max(0, part.stop - size)) for part, size in sides]
+    whole = [(0, 0)] * (images.ndim - 3)
+    padded = np.pad(images, [(0, 0), *pads, *whole])
+    rows, columns = (
+        slice(part.start + before, part.stop + before)
+        for part, (before, _) in zip(window, pads, strict=True)
+    )
+    return padded[:, rows, columns]
+
+
+def paste(
+    maps: Shaped[np.ndarray, "n rows columns"], window: Window, height: int, width: int
+) -> Shaped[np.ndarray, "n {height} {width}"]:
+    """Return whole pictures, zero but for the window: what `cut` took out, put back."""
+    sides = list(zip(window, (height, width), strict=True))
+    rows, columns = (slice(max(0, part.start), min(size, part.stop)) for part, size in sides)
+    inside = [
+        slice(there.start - part.start, there.stop - part.start)
+        for there, (part, _) in zip((rows, columns), sides, strict=True)
+    ]
+    whole = np.zeros((len(maps), height, width), maps.dtype)
+    whole[:, rows, columns] = maps[:, inside[0], inside[1]]
+    return whole
 
 
 def _mean_along(images: np.ndarray, axis: int, after: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from common.data import kaggle_lgg
-from common.data.images import resize_area
+from common.data.images import cut, resize_area, window
 from common.data.raw import BadFile, number, read_table
 from papers.camcan_cfg.config import DataConfig
 from papers.camcan_cfg.layout import Reading, SubjectSlices, slice_numbers
@@ -94,9 +94,9 @@ def _subject(
         return SubjectSlices(name, age, int(sex), numbers[kept], nothing)
     outline = _outline(head[inside])
     brightness = np.float32(MEDIAN / np.median(flair[inside][:, outline]))
-    pictures = _cut(
-        np.clip(flair[kept] * brightness, 0, 1), _window(outline, config.width / config.height)
-    )
+    corners = [f(np.argwhere(outline), axis=0).tolist() for f in (np.min, np.max)]
+    around = window((*corners[0], *corners[1]), config.width / config.height, MARGIN)
+    pictures = cut(np.clip(flair[kept] * brightness, 0, 1), around)
     images = resize_area(_upright(pictures), config.height, config.width)
     return SubjectSlices(name, age, int(sex), numbers[kept], images)
 
@@ -107,29 +107,6 @@ def _outline(head: Bool[np.ndarray, "slices height width"]) -> Bool[np.ndarray, 
     if not count:
         raise BadFile("shows no head at the numbers used")
     return regions == 1 + np.bincount(regions.ravel())[1:].argmax()
-
-
-def _window(head: Bool[np.ndarray, "height width"], ratio: float) -> tuple[slice, slice]:
-    """Return the rows and columns of the window around the head; rows / columns = `ratio`."""
-    (top, left), (bottom, right) = (f(np.argwhere(head), axis=0) for f in (np.min, np.max))
-    columns = MARGIN * max(right - left, (bottom - top) / ratio)
-    rows, columns = round(columns * ratio), round(columns)
-    start, first = int(top + bottom - rows) // 2, int(left + right - columns) // 2
-    return slice(start, start + rows), slice(first, first + columns)
-
-
-def _cut(
-    pictures: Float[np.ndarray, "slices height width"], window: tuple[slice, slice]
-) -> Float[np.ndarray, "slices rows columns"]:
-    """Return the window of every picture, black where it reaches over the edge."""
-    size = pictures.shape[1:]
-    before = [max(0, -part.start) for part in window]
-    after = [max(0, part.stop - n) for part, n in zip(window, size, strict=True)]
-    padded = np.pad(pictures, ((0, 0), *zip(before, after, strict=True)))
-    rows, columns = (
-        slice(part.start + pad, part.stop + pad) for part, pad in zip(window, before, strict=True)
-    )
-    return padded[:, rows, columns]
 
 
 def _upright(

@@ -11,6 +11,7 @@ class DataConfig:
     dataset: Literal["kaggle", "simulated"] = "kaggle"
     height: int = 256  # of the network's input
     width: int = 256
+    window: Literal["picture", "head"] = "picture"  # what of a picture the network sees
     split: Literal["listing", "folds"] = "listing"  # folds: seed s tests on fold s modulo `folds`
     test_fraction: float = 0.1  # of the patients, the last of the listing
     validation_fraction: float = 0.2  # of the patients that are left
@@ -23,6 +24,7 @@ class ModelConfig:
     """The source's Keras network."""
 
     filters: tuple[int, ...] = (64, 128, 256, 512, 1024)  # of every level, the deepest last
+    norm_momentum: float = 0.99  # of BatchNorm's moving averages, for each step
     gates: bool = True  # False: skips go straight through, a plain U-Net
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
 

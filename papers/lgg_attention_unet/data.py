@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Bool, Float32, Shaped, UInt8
+from scipy import ndimage
 from tqdm import tqdm
 
 import common
 from common.data import builder, hashing, kaggle_lgg
-from common.data.images import resize_area
+from common.data.images import Window, cut, resize_area, window
 from common.data.loader import ArraySource
 from common.data.raw import BadFile, number, read_table, refusal
 from common.data.splits import PARTS
@@ -28,6 +29,7 @@ TITLES = {
 ACCESS = "get https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
 PERCENTILE = 99.0  # of a patient's head: what `normalize="volume"` makes 1
 AIR = 15  # of 255; what is darker lies outside the head
+HEAD, MARGIN = 0.1, 1.05  # share of slices that show a head's pixel; of the window around it
 
 
 @dataclass(frozen=True)
@@ -133,18 +135,39 @@ def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, "3"]:
     return (1 / np.maximum(tops, 1)).astype(np.float32)
 
 
-def network_input(images: UInt8[np.ndarray, "slices rows columns 3"], height: int, width: int):
-    """Return 8-bit images [slices height width 3] at the network's size, by means over areas."""
-    if images.shape[1:3] == (height, width):
+def seen(stack: Stack, config: DataConfig) -> Window:
+    """Return the window of a patient's pictures that the network sees, of its own proportions.
+
+    Of the head: around the largest connected place that is brighter than air in a tenth of the
+    slices. Of the picture: all of it.
+    """
+    height, width = stack.masks.shape[1:]
+    box, margin = (0, 0, height, width), 1.0
+    if config.window == "head":
+        head = (stack.images > AIR).any(-1).mean(0) > HEAD
+        regions, count = ndimage.label(head)
+        if count:
+            largest = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
+            rows, columns = (np.flatnonzero(largest.any(axis)) for axis in (1, 0))
+            box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+            margin = MARGIN
+    return window(box, config.height / config.width, margin)
+
+
+def network_input(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices height width 3"]:
+    """Return a patient's pictures as the network sees them, by means over areas."""
+    images = cut(stack.images, seen(stack, config))
+    if images.shape[1:3] == (config.height, config.width):
         return images
-    channels = [resize_area(images[..., c], height, width) for c in range(3)]
+    channels = [resize_area(images[..., c], config.height, config.width) for c in range(3)]
     return np.rint(np.stack(channels, -1)).astype(np.uint8)
 
 
-def network_target(masks: Bool[np.ndarray, "slices rows columns"], height: int, width: int):
-    """Return masks [slices height width 1], 0 or 1, where a pixel is tumour if half of it is."""
-    if masks.shape[1:] != (height, width):
-        masks = resize_area(masks, height, width) >= 0.5
+def network_target(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices height width 1"]:
+    """Return masks of 0 and 1, where a pixel is tumour if half of it is."""
+    masks = cut(stack.masks, seen(stack, config))
+    if masks.shape[1:] != (config.height, config.width):
+        masks = resize_area(masks, config.height, config.width) >= 0.5
     return masks[..., None].astype(np.uint8)
 
 
@@ -155,9 +178,9 @@ def source(part: Part, config: DataConfig, normalize: str, tumour_repeats: int =
     """
     images, masks, scales = [], [], []
     for one in part.stacks:
-        mask = network_target(one.masks, config.height, config.width)
+        mask = network_target(one, config)
         repeats = np.where(mask.any((1, 2, 3)), tumour_repeats, 1)
-        images.append(np.repeat(network_input(one.images, config.height, config.width), repeats, 0))
+        images.append(np.repeat(network_input(one, config), repeats, 0))
         masks.append(np.repeat(mask, repeats, 0))
         scales.append(np.tile(scale(one, normalize), (repeats.sum(), 1)))
     arrays = {"image": images, "mask": masks, "scale": scales}

@@ -6,9 +6,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, UInt8
 
-from common.data.images import resize_area
+from common.data.images import paste, resize_area
 from papers.lgg_attention_unet.config import Config
-from papers.lgg_attention_unet.data import Stack, network_input, scale
+from papers.lgg_attention_unet.data import Stack, network_input, scale, seen
 from papers.lgg_attention_unet.model import AttentionUNet
 
 Images = UInt8[np.ndarray, "slices height width 3"]
@@ -17,8 +17,9 @@ Images = UInt8[np.ndarray, "slices height width 3"]
 class Segmenter:
     """A trained network as a function of stacks.
 
-    Slices are brought to the network's size by the mean over areas; probabilities go back
-    bilinearly. The last batch is filled up, so that one program is compiled.
+    Its window of the pictures is brought to the network's size by the mean over areas;
+    probabilities go back bilinearly, and are 0 outside of the window. The last batch is filled
+    up, so that one program is compiled.
     """
 
     def __init__(self, network: AttentionUNet, config: Config):
@@ -40,28 +41,33 @@ class Segmenter:
         self._run = lambda images: probabilities(state, images)
 
     def __call__(self, stack: Stack) -> Float32[np.ndarray, "slices height width"]:
-        """Return the probability of tumour in every pixel of the stack's own size."""
-        images, size = self._input(stack, slice(None)), self._config.evaluate.batch_size
+        """Return the probability of tumour in every pixel of the stack's own pictures."""
+        images, size = self._input(stack), self._config.evaluate.batch_size
         padded = np.pad(images, ((0, -len(images) % size), (0, 0), (0, 0), (0, 0)))
         starts = range(0, len(padded), size)
         parts = [np.asarray(self._run(padded[start : start + size])[0]) for start in starts]
-        return _resized(np.concatenate(parts)[: len(images)], *stack.masks.shape[1:])
+        return self._output(np.concatenate(parts)[: len(images)], stack)
 
     def one(
         self, stack: Stack, index: int
     ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "gates height width"]]:
         """Return one slice's probabilities and each gate's map, the deepest first."""
-        found, gates = self._run(self._input(stack, slice(index, index + 1)))
-        size = stack.masks.shape[1:]
-        maps = [_resized(np.asarray(one), *size)[0] for one in (found, *gates)]
+        found, gates = self._run(self._input(stack)[index : index + 1])
+        maps = [self._output(np.asarray(one), stack)[0] for one in (found, *gates)]
         return maps[0], np.stack(maps)[1:]
 
-    def _input(self, stack: Stack, chosen: slice) -> Float32[np.ndarray, "slices height width 3"]:
-        data, factor = self._config.data, scale(stack, self._config.train.normalize)
-        return network_input(stack.images[chosen], data.height, data.width) * factor
+    def _input(self, stack: Stack) -> Float32[np.ndarray, "slices height width 3"]:
+        factor = scale(stack, self._config.train.normalize)
+        return network_input(stack, self._config.data) * factor
+
+    def _output(self, maps: np.ndarray, stack: Stack) -> Float32[np.ndarray, "slices height width"]:
+        """Return maps of the network's or a gate's size in the place of the pictures' own."""
+        rows, columns = around = seen(stack, self._config.data)
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        return paste(_resized(maps, *size), around, *stack.masks.shape[1:])
 
 
-def _resized(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resized(maps: np.ndarray, height: int, width: int) -> Float32[np.ndarray, "n height width"]:
     """Return maps at another size: bilinear, or area means where they become smaller."""
     if maps.shape[1:] == (height, width):
         return maps

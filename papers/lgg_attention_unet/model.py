@@ -17,7 +17,7 @@ from common.nn.initialization import draw_uniform, glorot_bound
 from common.nn.normalization import BatchNorm
 from papers.lgg_attention_unet.config import ModelConfig
 
-MOMENTUM, EPSILON = 0.99, 1e-3  # of BatchNorm: Keras's defaults
+EPSILON = 1e-3  # of BatchNorm: Keras's default
 _ZEROS = nnx.initializers.zeros_init()  # until all kernels are drawn at once
 
 
@@ -33,12 +33,13 @@ class AttentionUNet(nnx.Module):
         if len(filters) < 2:
             raise InputError(f"model.filters: {filters} is no U-Net; give two levels or more")
         options: Any = {"dtype": jnp.dtype(config.dtype), "rngs": rngs}
+        norms: Any = {"momentum": config.norm_momentum, **options}
         self.down = nnx.List(
-            ConvBlock(before, after, **options)
+            ConvBlock(before, after, **norms)
             for before, after in zip((channels, *filters), filters, strict=False)
         )
         self.up = nnx.List(
-            Up(low, high, config.gates, **options)
+            Up(low, high, config.gates, **norms)
             for low, high in zip(filters[:0:-1], filters[-2::-1], strict=True)
         )
         self.head = Conv(filters[0], 1, 1, kernel_init=_ZEROS, **options)
@@ -82,11 +83,21 @@ class AttentionUNet(nnx.Module):
 class ConvBlock(nnx.Module):
     """Two 3x3 convolutions, each before a ReLU, the second with BatchNorm between."""
 
-    def __init__(self, in_features: int, out_features: int, *, dtype: Any, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        momentum: float,
+        dtype: Any,
+        rngs: nnx.Rngs,
+    ):
         options: Any = {"dtype": dtype, "rngs": rngs}
         self.conv1 = Conv(in_features, out_features, 3, kernel_init=_ZEROS, **options)
         self.conv2 = Conv(out_features, out_features, 3, kernel_init=_ZEROS, **options)
-        self.norm = _norm(out_features, relu=True, **options)
+        self.norm = BatchNorm(
+            out_features, momentum=momentum, epsilon=EPSILON, relu=True, **options
+        )
 
     def __call__(
         self, x: Float[Array, "batch height width channels"], train: bool
@@ -98,12 +109,20 @@ class ConvBlock(nnx.Module):
 class Gate(nnx.Module):
     """Additive attention: the level below says which pixels of the skip go on; then BatchNorm."""
 
-    def __init__(self, low_features: int, features: int, *, dtype: Any, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        low_features: int,
+        features: int,
+        *,
+        momentum: float,
+        dtype: Any,
+        rngs: nnx.Rngs,
+    ):
         options: Any = {"kernel_init": _ZEROS, "dtype": dtype, "rngs": rngs}
         self.phi = Conv(low_features, features, 1, **options)
         self.theta = Conv(features, features, 1, **options)
         self.psi = Conv(features, 1, 1, **options)
-        self.norm = _norm(features, dtype=dtype, rngs=rngs)
+        self.norm = BatchNorm(features, momentum=momentum, epsilon=EPSILON, dtype=dtype, rngs=rngs)
 
     def __call__(
         self,
@@ -122,12 +141,20 @@ class Up(nnx.Module):
     """One level of the way up: enlarged features beside the gated skip, then a block."""
 
     def __init__(
-        self, low_features: int, features: int, gated: bool, *, dtype: Any, rngs: nnx.Rngs
+        self,
+        low_features: int,
+        features: int,
+        gated: bool,
+        *,
+        momentum: float,
+        dtype: Any,
+        rngs: nnx.Rngs,
     ):
         options: Any = {"dtype": dtype, "rngs": rngs}
+        norms: Any = {"momentum": momentum, **options}
         self.grow = ConvTranspose(low_features, features, 2, kernel_init=_ZEROS, **options)
-        self.gate = Gate(low_features, features, **options) if gated else None
-        self.block = ConvBlock(2 * features, features, **options)
+        self.gate = Gate(low_features, features, **norms) if gated else None
+        self.block = ConvBlock(2 * features, features, **norms)
 
     def __call__(
         self,
@@ -140,10 +167,6 @@ class Up(nnx.Module):
         """Return the level's output and its gate's map, None where it has no gate."""
         skip, gate = (skip, None) if self.gate is None else self.gate(low, skip, train)
         return self.block(jnp.concatenate([self.grow(low), skip], axis=-1), train), gate
-
-
-def _norm(features: int, **options: Any) -> BatchNorm:
-    return BatchNorm(features, momentum=MOMENTUM, epsilon=EPSILON, **options)
 
 
 def _check_size(height: int, width: int, halvings: int) -> None:

@@ -17,6 +17,7 @@ from papers.lgg_attention_unet.data import (
     network_target,
     prepare,
     scale,
+    seen,
     source,
 )
 
@@ -145,12 +146,26 @@ def stack(tumour: bool = True) -> Stack:
     return Stack("one", images, masks)
 
 
+SMALL = replace(FOLDS, height=4, width=4)
+
+
 def test_network_size_takes_means_of_pictures_and_majorities_of_masks():
-    images = network_input(stack().images, 4, 4)
+    images = network_input(stack(), SMALL)
     assert images.dtype == np.uint8
     assert images[0, 1, 1].tolist() == [50, 100, 200]
-    masks = network_target(stack().masks, 4, 4)[0, ..., 0]
+    masks = network_target(stack(), SMALL)[0, ..., 0]
     assert masks.tolist() == [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4]
+
+
+def test_the_window_is_the_picture_or_the_head_in_the_network_s_proportions():
+    assert seen(stack(), SMALL) == (slice(0, 8), slice(0, 8))
+    assert seen(stack(), replace(SMALL, width=8)) == (slice(0, 8), slice(-4, 12))
+    head = replace(SMALL, window="head")
+    assert seen(stack(), head) == (slice(2, 6), slice(2, 6))
+    assert network_target(stack(), head)[0, ..., 0].sum() == stack().masks[0].sum() == 6
+    speck = stack()
+    speck.images[:, 0, 0] = 255
+    assert seen(speck, head) == (slice(2, 6), slice(2, 6))
 
 
 def test_volume_normalisation_makes_the_head_s_99th_percentile_one():
