@@ -66,7 +66,7 @@ def decreases(
 
 
 def _on_side(per_seed: Sequence[float], what: str, sign: int, of: str = "seeds") -> Verdict:
-    if refused := too_few(len(per_seed)):
+    if refused := too_few(len(per_seed), of):
         return refused
     if not all(math.isfinite(value) for value in per_seed):
         return Verdict("not testable", f"{what}: not measured in all {of}")

@@ -84,8 +84,8 @@ def judge(
     return Verdict("better" if good_side == better else "outside", detail)
 
 
-def too_few(seeds: int) -> Verdict | None:
-    """Return the verdict that there is none if `seeds` are fewer than three, else None."""
-    if seeds < MINIMUM_SEEDS:
-        return Verdict("no verdict", f"{seeds} of at least {MINIMUM_SEEDS} seeds")
+def too_few(count: int, of: str = "seeds") -> Verdict | None:
+    """Return the verdict that there is none if fewer than three seeds were run, else None."""
+    if count < MINIMUM_SEEDS:
+        return Verdict("no verdict", f"{count} of at least {MINIMUM_SEEDS} {of}")
     return None

@@ -101,7 +101,7 @@ def _distances(
 ) -> dict[str, float]:
     """Return HD95 and the mean surface distance, in pixels, over slices where both mark tumour."""
     both = np.flatnonzero(_any(marked) & _any(masks))
-    found = [surface_distances(marked[i], masks[i], (1, 1)) for i in both]
+    found = [surface_distances(marked[i], masks[i], (1.0, 1.0)) for i in both]
     return {
         "hd95": _mean(np.array([one.hausdorff() for one in found])),
         "assd": _mean(np.array([one.average() for one in found])),
