@@ -10,6 +10,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 from scipy import ndimage
 
 from common.anatomy.template import (
@@ -29,6 +30,8 @@ EYES = ((65.0, 196.0, 37.0), (131.0, 196.0, 37.0))  # centres, in template voxel
 EYE_RADIUS = 12.5  # mm
 HALF = 2  # mm between the points of the distances that vary slowly
 
+HalfVolume = Float32[np.ndarray, "half_right half_anterior half_superior"]
+
 
 @dataclass(frozen=True)
 class Atlas:
@@ -43,9 +46,9 @@ class Atlas:
     grey: Volume
     white: Volume
     sulci: Volume
-    ventricles: Volume
-    cavity: Volume
-    head: Volume
+    ventricles: HalfVolume
+    cavity: HalfVolume
+    head: HalfVolume
 
     def fine(self, volume: Volume, points: np.ndarray, outside: float = 0.0) -> np.ndarray:
         """Return a volume of 1 mm at `points` (3, ...) in template voxels."""

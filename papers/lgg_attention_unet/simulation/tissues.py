@@ -36,7 +36,11 @@ def tissues(one: Person, grid: Grid, template: Atlas) -> Shares:
     fields = refine(np.concatenate([fields, distances]), rough, grid)
     near = fields[8] < one.skull + one.scalp + 1
     points, pushed, (slow, quick, head, cavity, ventricles) = np.split(fields[:, near], [3, 6])
-    inside = brain(one, pushed, slow, quick, ventricles, template)
+    deep = cavity < 1
+    inside = {name: np.zeros_like(head) for name in BRAIN}
+    parts = (pushed[:, deep], slow[deep], quick[deep], ventricles[deep])
+    for name, share in brain(one, *parts, template).items():
+        inside[name][deep] = share
     layers = wrapped(inside, one, points, quick, head, cavity)
     shares = np.zeros((len(TISSUES), *near.shape), np.float32)
     shares[TISSUES.index("air")] = 1

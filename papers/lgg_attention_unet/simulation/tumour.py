@@ -15,7 +15,7 @@ from papers.lgg_attention_unet.simulation.person import Person
 from papers.lgg_attention_unet.simulation.tissues import LESION, TISSUES, Shares
 
 SMALLEST, LARGEST = 1.0, 80.0  # ml
-FAINTEST, BRIGHTEST = 0.25, 1.1  # above white matter in FLAIR, as a share of its signal
+FAINTEST, BRIGHTEST = 0.3, 1.2  # above white matter in FLAIR, as a share of its signal
 BOX = 2.2  # half the side of the box around a tumour, in radii
 POINTS = 36  # along each side of that box, to measure the volume
 ROUGHNESS = ((0.9, 0.6), (0.4, 0.3))  # control point spacing and standard deviation, in radii
