@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from common.anatomy import acquisition
 from common.anatomy import template as mni
+from common.anatomy.acquisition import area_average
 from common.anatomy.grid import Grid, centred
-from common.errors import InputError
 from papers.camcan_cfg import simulate
 from papers.camcan_cfg.simulation import ageing, anatomy, shape
 
@@ -206,7 +205,7 @@ def test_two_processes_make_the_same_subject(cohort):
 
 def test_the_size_of_the_pictures_changes_nothing_in_the_head(cohort):
     fine = simulate.subject(3, 0, height=96, width=128)
-    smaller = acquisition.area_average(fine.images, 2)
+    smaller = area_average(fine.images, 2)
     assert np.sqrt(np.mean((smaller - cohort[3].images) ** 2)) < 0.03
     square = simulate.subject(3, 0, height=64, width=64)  # as wide, with more air above and below
     assert np.sqrt(np.mean((square.images[:, 8:56] - cohort[3].images) ** 2)) < 0.03
@@ -217,26 +216,11 @@ def test_the_size_of_the_pictures_changes_nothing_in_the_head(cohort):
     )
 
 
-def test_noise_is_rician():
-    rng = np.random.default_rng(0)
-    images = np.zeros((4, 64, 64), np.float32)
-    air = acquisition.rician(images, 0.1, rng)
-    assert air.mean() == pytest.approx(0.1 * np.sqrt(np.pi / 2), rel=0.02)
-    tissue = acquisition.rician(images + 0.8, 0.02, rng)
-    assert tissue.std() == pytest.approx(0.02, rel=0.05)
-
-
 def test_few_slices_are_the_middle_ones():
     one = simulate.subject(0, 0, height=12, width=16, slices=1)
     four = simulate.subject(0, 0, height=12, width=16, slices=4)
     assert one.images.shape == (1, 12, 16)
     assert np.abs(one.images[0] - four.images[2]).max() < 0.1
-
-
-def test_a_missing_template_is_named(monkeypatch):
-    monkeypatch.setattr(mni.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install nilearn"):
-        mni.read("t1")
 
 
 @pytest.mark.parametrize(("subjects", "seed", "height"), [(0, 0, 8), (1, -1, 8), (1, 0, 0)])
