@@ -70,7 +70,7 @@ def read_nifti(path: Path) -> Float[np.ndarray, "x y z"]:
     try:
         volume = nibabel.load(path).get_fdata(dtype=np.float32)  # type: ignore[attr-defined]
     except Exception as error:  # nibabel, gzip and zlib each raise their own for a damaged file
-        raise BadFile(f"cannot be read ({_brief(error)})") from None
+        raise unreadable(error) from None
     if volume.ndim != 3:
         raise BadFile(f"has {volume.ndim} dimensions {volume.shape}, a volume has 3")
     if not np.isfinite(volume).all():
@@ -83,7 +83,7 @@ def read_tiff(path: Path) -> Shaped[np.ndarray, "..."]:
     try:
         return tifffile.imread(path)
     except Exception as error:  # as many kinds of error as there are ways to damage a TIFF
-        raise BadFile(f"cannot be read ({_brief(error)})") from None
+        raise unreadable(error) from None
 
 
 def refusal(where: str, bad: Iterable[str]) -> InputError:
@@ -93,7 +93,7 @@ def refusal(where: str, bad: Iterable[str]) -> InputError:
     return InputError("\n  ".join([head, *bad]))
 
 
-def _brief(error: Exception) -> str:
-    """Return an error's kind and the first line of its message, without the file's folder."""
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
+def unreadable(error: Exception) -> BadFile:
+    """Return what a reader's error makes of a file: its kind and the first line of its message."""
+    parts = [type(error).__name__, *str(error).strip().splitlines()[:1]]
+    return BadFile(f"cannot be read ({': '.join(parts)[:150]})")

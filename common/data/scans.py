@@ -1,0 +1,276 @@
+"""Users' own scans: found, checked, read as stacks of axial slices; and what is made of them.
+
+Pictures (PNG, TIFF) hold one slice each, grey or of three channels, face up, the patient's right
+on the left. Those of one folder that agree in shape and type are one patient's stack, in the
+numeric order of their names: slice_2 comes before slice_10.
+
+Volumes (NIfTI) hold one patient each: three axes, or four with three channels in the last. They are
+turned by their affine to what pictures show, with the lowest slice first, and masks are turned
+back. Where a header has no orientation, nibabel's assumption holds: left, anterior, superior.
+"""
+
+import gzip
+import io
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as imageio
+import nibabel
+import numpy as np
+import tifffile
+from jaxtyping import Bool, Shaped, UInt8
+from nibabel import orientations
+from tqdm import tqdm
+
+from common.data.raw import BadFile, read_tiff, refusal, unreadable
+from common.errors import InputError
+from common.files import write_atomic
+
+TIFF, NIFTI = (".tif", ".tiff"), (".nii.gz", ".nii")
+SUFFIXES = (".png", *TIFF, *NIFTI)
+MADE = ("_mask", "_overlay")  # ends of names that are never read from a folder
+PERCENTILE = 99.9  # of a stack's channel: what becomes 255 where it has not 8 bits
+LYING = orientations.axcodes2ornt(("S", "P", "L"))  # where slices, rows and columns lead
+
+Images = Shaped[np.ndarray, "slices height width channels"]
+Masks = Bool[np.ndarray, "slices height width"]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Files that make one stack, and how many slices they hold."""
+
+    files: tuple[Path, ...]
+    slices: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One patient's slices with one or three channels, in the numbers that the files hold."""
+
+    files: tuple[Path, ...]  # one a slice, or one volume
+    images: Images
+    numbers: tuple[int, ...]  # of the slices: among the files, or along the volume's own axis
+    pixel: tuple[float, float] = (1.0, 1.0)  # height and width; of a volume in mm
+    voxel_ml: float | None = None  # of a volume
+    volume: nibabel.Nifti1Image | None = None
+
+
+def suffix(file: Path) -> str:
+    """Return a scan's suffix as it is written, both parts of .nii.gz; empty for other files."""
+    ends = [end for end in SUFFIXES if file.name.lower().endswith(end)]
+    return file.name[-len(ends[0]) :] if ends else ""
+
+
+def output(file: Path, source: Path, out: Path, end: str) -> Path:
+    """Return where something made of `file` goes: below `out` as `file` lies below `source`."""
+    root = source if source.is_dir() else source.parent
+    name = file.name.removesuffix(suffix(file)) + end
+    return out / file.relative_to(root).with_name(name)
+
+
+def find(source: Path) -> list[Path]:
+    """Return the scan at `source`, or all in the folder and below, in numeric order of names.
+
+    Hidden files are left out, and names that end as masks and overlays made here do. Raises
+    `InputError` where there is none.
+    """
+    kinds = ", ".join(SUFFIXES)
+    if source.is_file():
+        if not suffix(source):
+            raise InputError(f"--input {source}: not a scan by its name; give one of {kinds}")
+        return [source]
+    if not source.is_dir():
+        raise InputError(f"--input {source}: no such file or folder")
+    files = [path for path in source.rglob("*") if _wanted(path.relative_to(source))]
+    if not files:
+        raise InputError(f"--input {source}: no scan there; give a folder with {kinds}")
+    return sorted(files, key=_numeric)
+
+
+def patients(source: Path, skip_bad: bool = False) -> list[Patient]:
+    """Return the patients found at `source`, every file having been read once to check it.
+
+    Raises:
+        InputError: no scan is there, or some are bad (all are listed) and `skip_bad` is off: with
+            it they are left out, and said on stderr.
+    """
+    found: list[Patient] = []
+    stacks: dict[tuple, list[Path]] = defaultdict(list)
+    bad = []
+    for file in tqdm(find(source), "checking", unit="file", delay=2, disable=None):
+        try:
+            if suffix(file).lower() in NIFTI:
+                found.append(Patient((file,), len(read((file,)).images)))
+            else:
+                picture = _picture(file)
+                stacks[file.parent, picture.shape, picture.dtype.str].append(file)
+        except BadFile as reason:
+            name = file.relative_to(source) if source.is_dir() else file.name
+            bad.append(f"{name}: {reason}")
+    found += [Patient(tuple(files), len(files)) for files in stacks.values()]
+    if bad and (not skip_bad or not found):
+        raise refusal(f"--input {source}", bad)
+    if bad:
+        print(f"skipped {len(bad)} bad files: {', '.join(bad)}", file=sys.stderr)
+    return sorted(found, key=lambda one: _numeric(one.files[0]))
+
+
+def read(files: tuple[Path, ...]) -> Scan:
+    """Return the scan that a patient's files make, or raise `BadFile`."""
+    if suffix(files[0]).lower() not in NIFTI:
+        images = np.stack([_picture(file) for file in files])
+        return Scan(files, images, tuple(range(len(files))))
+    volume, voxels = _volume(files[0])
+    affine = volume.affine
+    turn = orientations.ornt_transform(orientations.io_orientation(affine), LYING)
+    axis = {int(to): own for own, to in enumerate(turn[:, 0])}
+    sizes = nibabel.affines.voxel_sizes(affine)
+    numbers = range(voxels.shape[axis[0]])[:: int(turn[axis[0], 1])]
+    return Scan(
+        files,
+        orientations.apply_orientation(voxels, turn),
+        tuple(numbers),
+        (float(sizes[axis[1]]), float(sizes[axis[2]])),
+        float(abs(np.linalg.det(affine[:3, :3]))) / 1000,
+        volume,
+    )
+
+
+def in_8_bits(images: Images) -> UInt8[np.ndarray, "slices height width channels"]:
+    """Return a stack of 8 bits as it is, others scaled, a channel at a time.
+
+    Their 99.9th percentile over the stack becomes 255 (the maximum, where that is 0), what is
+    above it as well, and what is below 0 becomes 0.
+    """
+    if images.dtype == np.uint8:
+        return images
+    numbers = images.astype(np.float32)
+    tops = np.percentile(numbers, PERCENTILE, axis=(0, 1, 2))
+    tops = np.where(tops > 0, tops, numbers.max((0, 1, 2)))
+    factors = (255 / np.where(tops > 0, tops, np.inf)).astype(np.float32)
+    return np.rint(np.clip(numbers * factors, 0, 255)).astype(np.uint8)
+
+
+def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
+    """Return the masks as files of the scan's own kind, size and orientation, one for each file.
+
+    Pictures hold 0 and 255 in one channel of 8 bits; a volume 0 and 1, of three axes.
+    """
+    if scan.volume is None:
+        return [
+            picture(np.where(mask, 255, 0).astype(np.uint8), suffix(file))
+            for file, mask in zip(scan.files, masks, strict=True)
+        ]
+    own = orientations.io_orientation(scan.volume.affine)
+    voxels = orientations.apply_orientation(masks, orientations.ornt_transform(LYING, own))
+    header = scan.volume.header.copy()
+    header.set_data_dtype(np.uint8)
+    header["cal_min"], header["cal_max"] = 0, 1  # what a viewer shows as black and as white
+    image = type(scan.volume)(voxels.astype(np.uint8), scan.volume.affine, header)
+    content = image.to_bytes()
+    packed = suffix(scan.files[0]).lower().endswith(".gz")
+    return [gzip.compress(content, mtime=0) if packed else content]
+
+
+def picture(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png") -> bytes:
+    """Return a grey or RGB image as the content of a PNG or TIFF file, by the suffix `end`."""
+    if end.lower() not in TIFF:
+        return imageio.imwrite("<bytes>", image, plugin="pillow", extension=".png")
+    content, kind = io.BytesIO(), "minisblack" if image.ndim == 2 else "rgb"
+    tifffile.imwrite(content, image, photometric=kind, metadata=None)
+    return content.getvalue()
+
+
+def check_output(source: Path, out: Path, targets: Iterable[Path]) -> None:
+    """Raise `InputError` unless `out` can take the targets and nothing of the input is harmed.
+
+    That is where two targets are one file, or one is a file that lies beside or below the input.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; give a folder")
+    root = (source if source.is_dir() else source.parent).resolve()
+    seen = set()
+    for target in targets:
+        if target in seen:
+            raise InputError(f"--out {out}: two inputs would both become {target}; rename one")
+        seen.add(target)
+        if target.exists() and target.resolve().is_relative_to(root):
+            raise InputError(
+                f"--out {out}: {target} is there, among the input; give another folder"
+            )
+
+
+def write(files: dict[Path, bytes]) -> None:
+    """Write files, each whole or not at all, or raise `InputError` where that is not possible."""
+    for path, content in files.items():
+        try:
+            write_atomic(path, content)
+        except OSError as error:
+            raise InputError(f"--out: {path} cannot be written ({error.strerror})") from None
+
+
+def _wanted(path: Path) -> bool:
+    end = suffix(path)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return bool(end) and not hidden and not path.name.removesuffix(end).endswith(MADE)
+
+
+def _numeric(path: Path) -> list[list[str | int]]:
+    """Return what sorts paths part by part, numbers in them by value."""
+    parts = [re.split(r"([0-9]+)", part) for part in path.parts]
+    return [[int(one) if i % 2 else one for i, one in enumerate(part)] for part in parts]
+
+
+def _picture(file: Path) -> Shaped[np.ndarray, "height width channels"]:
+    image = read_tiff(file) if suffix(file).lower() in TIFF else _png(file)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[-1] not in (1, 3):
+        raise BadFile(
+            f"has the shape {image.shape}; a picture is height x width, or height x width x 3 "
+            "without transparency"
+        )
+    return _numbers(image)
+
+
+def _png(file: Path) -> np.ndarray:
+    try:
+        content = file.read_bytes()
+        image = imageio.imread(content, plugin="pillow")
+    except Exception as error:  # as many kinds of error as there are ways to damage a PNG
+        raise unreadable(error) from None
+    if content[24:26] == b"\x10\x02":  # bit depth, colour type: pillow would keep 8 of the bits
+        raise BadFile("has three channels of 16 bits, which are read from TIFF only")
+    return image
+
+
+def _volume(file: Path) -> tuple[nibabel.Nifti1Image, Shaped[np.ndarray, "x y z channels"]]:
+    try:
+        volume = nibabel.load(file)  # type: ignore[attr-defined]
+        voxels = np.asanyarray(volume.dataobj)  # type: ignore[attr-defined]
+    except Exception as error:  # nibabel, gzip and zlib each raise their own for a damaged file
+        raise unreadable(error) from None
+    if not isinstance(volume, nibabel.Nifti1Image):
+        raise BadFile(f"is not a NIfTI volume but {type(volume).__name__}")
+    if voxels.ndim == 3:
+        voxels = voxels[..., None]
+    if voxels.ndim != 4 or voxels.shape[-1] not in (1, 3) or not voxels.size:
+        raise BadFile(f"has the shape {volume.shape}; a volume has 3 axes, or 3 channels in a 4th")
+    affine = volume.affine
+    if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+        raise BadFile("has an affine that does not say how it lies")
+    return volume, _numbers(voxels)
+
+
+def _numbers(image: np.ndarray) -> np.ndarray:
+    """Return the image unless it holds something else than finite real numbers."""
+    if image.dtype.kind not in "buif":
+        raise BadFile(f"holds {image.dtype}, not one number a pixel and channel")
+    if not np.isfinite(image).all():
+        raise BadFile("holds values that are not finite")
+    return image
