@@ -31,6 +31,10 @@ verify *arguments:
 render *arguments:
     @{{ python }} -m papers render "$@"
 
+# a trained network on your own scans: just predict lgg --checkpoint DIR --input PATH --out DIR
+predict *arguments:
+    @{{ python }} -m papers predict "$@"
+
 # pretrained weights: what is here; just weights --fetch [NAME], --verify
 weights *arguments:
     @{{ python }} -m papers weights "$@"

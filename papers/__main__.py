@@ -152,6 +152,16 @@ def parser() -> argparse.ArgumentParser:
         experiment=True,
     )
 
+    predict = add(predict_scans, "predict", "Run a trained network on scans of your own.")
+    predict.add_argument("study", metavar="STUDY")
+    about = "a trained network's folder, or one above it as replicate prints it"
+    predict.add_argument("--checkpoint", metavar="DIR", type=Path, required=True, help=about)
+    about = "a picture, a volume, or a folder of them"
+    predict.add_argument("--input", metavar="PATH", type=Path, required=True, help=about)
+    about = "folder for what is found, named as the input is"
+    predict.add_argument("--out", metavar="DIR", type=Path, required=True, help=about)
+    predict.add_argument("--skip-bad", action="store_true", help="go on without bad files")
+
     weights = add(show_weights, "weights", "Pretrained weights: what is here, fetch, verify.")
     about = "fetch one set, or all, unless they are here"
     weights.add_argument("--fetch", metavar="NAME", nargs="?", const="all", help=about)
@@ -295,6 +305,21 @@ def render_results(options: argparse.Namespace) -> Outcome:
 
     folder = render(options.study, results.folder(options.study, options.experiment))
     return 0, {"out": str(folder)}, f"Results: {folder}"
+
+
+def predict_scans(options: argparse.Namespace) -> Outcome:
+    """Run a study's trained network on the user's scans."""
+    from common.replication.tables import Table, markdown
+
+    predict = getattr(studies.load(options.study), "predict", None)
+    if predict is None:
+        able = ", ".join(studies.offering("predict")) or "none"
+        raise InputError(f"predict {options.study}: not offered by this study; it is by: {able}")
+    rows = predict(options.checkpoint, options.input, options.out, options.skip_bad)
+    columns = tuple(name for name in rows[0] if name != "written")
+    cells = tuple(tuple(row[name] for name in columns) for row in rows)
+    text = f"{markdown(Table('', columns, cells))}\nWritten: {options.out}"
+    return 0, {"study": options.study, "out": str(options.out), "files": rows}, text
 
 
 def show_weights(options: argparse.Namespace) -> Outcome:

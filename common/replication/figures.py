@@ -1,5 +1,6 @@
 """What the figures of all studies share: how they are written, and colours."""
 
+import io
 from pathlib import Path
 
 import matplotlib
@@ -8,11 +9,19 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from common.files import write_atomic
+
 COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on nothing but the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None}, facecolor="white")
+    """Write a figure as PNG."""
+    write_atomic(path, png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure, and close it, as a PNG whose bytes depend on nothing but the figure."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110, metadata={"Software": None}, facecolor="white")
     plt.close(figure)
+    return content.getvalue()

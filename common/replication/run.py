@@ -8,6 +8,14 @@ A study's ``study.py`` gets a :class:`Run` in each of its steps::
     def train(run, prepared, seed) -> None             # into run.seed_folder(seed); resumes
     def evaluate(run, prepared, seed) -> Evaluation
     def render(results: Path) -> None                  # results/{tables,figures} from its files
+
+and, where a trained network is of use on the user's own scans,::
+
+    def predict(checkpoint: Path, source: Path, out: Path, skip_bad: bool) -> list[dict]
+
+with the flags ``--checkpoint``, ``--input`` and ``--out`` as they are given. It writes below `out`
+and returns a row for each input file: its name, what was measured, and ``written``, a list of the
+files made of it. All rows have the same keys; they are the columns that the command line prints.
 """
 
 from collections.abc import Mapping

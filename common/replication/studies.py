@@ -29,6 +29,12 @@ def resolve(name: str) -> str:
     return found[0]
 
 
+def offering(step: str) -> list[str]:
+    """Return the studies whose ``study.py`` defines the step; none of them is imported."""
+    defined = f"\ndef {step}("
+    return [study for study in names() if defined in (folder(study) / "study.py").read_text()]
+
+
 def load(study: str, module: str = "study") -> Any:
     """Import and return one module of one study; no other study is touched."""
     return importlib.import_module(f"papers.{study}.{module}")

@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from jaxtyping import Bool, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -43,6 +44,36 @@ def cases(samples: Samples, kind: str, title: str) -> Figure:
             axis.imshow(gate, cmap="inferno", vmin=0, vmax=255, alpha=0.6)
         line[0].set_ylabel(f"Dice {samples[f'{kind}_dice'][row]:.2f}", fontsize=8)
     for axis, name in zip(axes[0], columns, strict=True):
+        axis.set_title(name, fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def sheet(
+    images: UInt8[np.ndarray, "slices height width 3"],
+    masks: Bool[np.ndarray, "slices height width"],
+    names: list[str],
+    title: str,
+    pixel: tuple[float, float],
+) -> Figure:
+    """Return named slices in FLAIR with the outlines found; `pixel` is a pixel's height, width."""
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    aspect = pixel[0] / pixel[1]
+    height = 2.4 * aspect * images.shape[1] / images.shape[2]
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.4 * columns, (min(height, 10.0) + 0.25) * rows + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(images) :]:
+        axis.set_axis_off()
+    for axis, image, mask, name in zip(axes.flat, images, masks, names, strict=False):
+        _gray(axis, image[..., FLAIR])
+        _outline(axis, mask, FOUND)
+        axis.set_aspect(aspect)
         axis.set_title(name, fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure

@@ -1,4 +1,4 @@
-"""What the command line calls: the study's data sets and its four steps.
+"""What the command line calls: the study's data sets, its four steps, and prediction.
 
 A step imports what it needs when it is called, so that listing the studies stays quick.
 """
@@ -6,7 +6,7 @@ A step imports what it needs when it is called, so that listing the studies stay
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.replication.run import DatasetInfo, Evaluation, Run
 from papers.lgg_attention_unet.config import Config
@@ -48,6 +48,15 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     from papers.lgg_attention_unet.evaluate import evaluate as evaluate_seed
 
     return evaluate_seed(run, prepared, seed)
+
+
+def predict(
+    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """Mark tumour in the user's own scans with a trained network."""
+    from papers.lgg_attention_unet.predict import predict as predict_scans
+
+    return predict_scans(checkpoint, source, out, skip_bad)
 
 
 def render(results: Path) -> None:

@@ -1,0 +1,175 @@
+"""Tumour masks of the user's own scans: 8-bit stacks, framed, segmented, written as they came.
+
+Channels are pre-contrast, FLAIR, post-contrast; a scan of one channel is taken as FLAIR and stands
+in the two others as well, which is what the public data does for missing ones.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from scipy.ndimage import binary_erosion
+from tqdm import tqdm
+
+from common.data import scans
+from common.data.kaggle_lgg import FLAIR
+from common.data.raw import BadFile, refusal
+from common.data.scans import Scan
+from common.errors import InputError
+from common.replication import config as configs
+from common.replication.figures import png
+from papers.lgg_attention_unet import figures
+from papers.lgg_attention_unet.config import Config, DataConfig
+from papers.lgg_attention_unet.data import Stack
+from papers.lgg_attention_unet.inference import Segmenter
+from papers.lgg_attention_unet.train import CONFIG, restore
+
+SHOWN = 12  # slices of a volume, at most
+RED = (255, 0, 0)
+
+Images = UInt8[np.ndarray, "slices height width 3"]
+Maps = Float32[np.ndarray, "slices height width"]
+Masks = Bool[np.ndarray, "slices height width"]
+
+
+def predict(
+    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """Write `<name>_mask` and `<name>_overlay.png` of every scan; return a row for each file.
+
+    A row holds `file`, `slices`, `marked` (pixels of the file), `ml` (of a volume, else None),
+    `highest` (probability) and `written`. Each patient's files are written when all of them are
+    computed. Raises `InputError` for what cannot be used or would be overwritten.
+    """
+    folder = network_folder(checkpoint)
+    config = network_config(folder)
+    patients = scans.patients(source, skip_bad)
+    every = [file for one in patients for file in one.files]
+    targets = {file: _targets(file, source, out) for file in every}
+    scans.check_output(source, out, [target for pair in targets.values() for target in pair])
+    print(f"network: {folder}", file=sys.stderr)
+    most = max(one.slices for one in patients)
+    batch = min(config.evaluate.batch_size, most)  # of slices: the rest would be filled with zeros
+    config = replace(config, evaluate=replace(config.evaluate, batch_size=batch))
+    segment = Segmenter(restore(folder, config), config)
+    rows = []
+    for one in tqdm(patients, "segmenting", unit="patient", delay=2, disable=None):
+        try:
+            scan = scans.read(one.files)
+        except BadFile as reason:  # good when it was checked
+            raise refusal(f"--input {source}", [f"{one.files[0].name}: {reason}"]) from None
+        images = _three_channels(scans.in_8_bits(scan.images))
+        found = probabilities(segment, images, scan, config.data)
+        masks = np.asarray(found >= config.evaluate.threshold)
+        contents = scans.mask_files(scan, masks), overlays(scan, images, masks)
+        scans.write(
+            {
+                path: content
+                for file, *pair in zip(one.files, *contents, strict=True)
+                for path, content in zip(targets[file], pair, strict=True)
+            }
+        )
+        rows += _rows(scan, found, masks, source, targets)
+    return rows
+
+
+def network_folder(checkpoint: Path) -> Path:
+    """Return the folder of a network: `checkpoint`, or the first below it that is one."""
+    if not checkpoint.is_dir():
+        raise InputError(f"--checkpoint {checkpoint}: no such folder")
+    if (checkpoint / CONFIG).is_file():
+        return checkpoint
+    below = sorted(checkpoint.rglob(CONFIG))
+    if not below:
+        raise InputError(
+            f"--checkpoint {checkpoint}: no network there or below (a folder with {CONFIG}); "
+            "give the folder of checkpoints that replicate prints"
+        )
+    return below[0].parent
+
+
+def network_config(folder: Path) -> Config:
+    """Return the config that a network was trained with."""
+    file = folder / CONFIG
+    try:
+        values = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: not the config of a network; train writes it")
+    return configs.override(Config(), values, str(file))
+
+
+def probabilities(segment: Segmenter, images: Images, scan: Scan, network: DataConfig) -> Maps:
+    """Return the probability of tumour in every pixel.
+
+    Around slices of another aspect than the network's, zeros are put before and cut off after.
+    """
+    rows, columns = images.shape[1:3]
+    # how many columns of the scan's pixels have the length of one of its rows, as the network is
+    aspect = scan.pixel[0] * network.width / (scan.pixel[1] * network.height)
+    height, width = max(rows, round(columns / aspect)), max(columns, round(rows * aspect))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    inside = np.s_[:, top : top + rows, left : left + columns]
+    framed = np.zeros((len(images), height, width, 3), np.uint8)
+    framed[inside] = images
+    stack = Stack(scan.files[0].name, framed, np.zeros(framed.shape[:3], bool))
+    return segment(stack)[inside]
+
+
+def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
+    """Return a PNG for every file: FLAIR with the outline in red, of a volume a sheet of slices."""
+    if scan.volume is None:
+        return [scans.picture(_outlined(*pair)) for pair in zip(images, masks, strict=True)]
+    ill = np.flatnonzero(masks.any((1, 2)))
+    among = ill if len(ill) else np.arange(len(masks))
+    places = np.linspace(0, len(among) - 1, min(SHOWN, len(among)))
+    chosen = among[np.rint(places).astype(int)]
+    title = (
+        f"{scan.files[0].name}: tumour in {len(ill)} of {len(masks)} slices\n"
+        "the patient's right is on the left"
+    )
+    names = [f"slice {scan.numbers[i]}" for i in chosen]
+    return [png(figures.sheet(images[chosen], masks[chosen], names, title, scan.pixel))]
+
+
+def _outlined(
+    image: UInt8[np.ndarray, "height width 3"], mask: Bool[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    picture = np.repeat(image[..., FLAIR, None], 3, -1)
+    picture[mask & ~binary_erosion(mask)] = RED
+    return picture
+
+
+def _three_channels(images: UInt8[np.ndarray, "slices height width channels"]) -> Images:
+    return np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
+
+
+def _targets(file: Path, source: Path, out: Path) -> tuple[Path, Path]:
+    ends = f"_mask{scans.suffix(file)}", "_overlay.png"
+    return scans.output(file, source, out, ends[0]), scans.output(file, source, out, ends[1])
+
+
+def _rows(
+    scan: Scan, found: Maps, masks: Masks, source: Path, targets: dict[Path, tuple[Path, Path]]
+) -> list[dict[str, Any]]:
+    """Return what was found in each file of a scan."""
+    parts = [slice(i, i + 1) for i in range(len(masks))] if scan.volume is None else [slice(None)]
+    rows = []
+    for file, part in zip(scan.files, parts, strict=True):
+        marked = int(masks[part].sum())
+        rows.append(
+            {
+                "file": str(file.relative_to(source)) if source.is_dir() else file.name,
+                "slices": len(masks[part]),
+                "marked": marked,
+                "ml": None if scan.voxel_ml is None else marked * scan.voxel_ml,
+                "highest": float(found[part].max()),
+                "written": [str(target) for target in targets[file]],
+            }
+        )
+    return rows
