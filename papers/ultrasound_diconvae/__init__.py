@@ -1,0 +1,1 @@
+"""Despeckling of fetal ultrasound and its effect on segmentation."""
