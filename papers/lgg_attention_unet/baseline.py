@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from common.data.kaggle_lgg import FLAIR
 from papers.lgg_attention_unet.data import Part, Stack, scale
 
-THRESHOLDS = np.linspace(0.2, 1.5, 131, dtype=np.float32)  # of the head's 99th percentile
+THRESHOLDS = np.linspace(0.2, 1.5, 131, dtype=np.float32)  # where the head's median is 0.4
 
 
 def fit_threshold(
@@ -17,7 +17,7 @@ def fit_threshold(
     """Return a function that marks, with 1, what is brighter than the best threshold.
 
     The best has the highest mean Dice of whole volumes over the part's patients with tumour;
-    brightness counts from 0 to the 99th percentile of each patient's head.
+    brightness is counted in that of each patient's head.
     """
     curves = [_dice(one) for one in part.stacks if one.masks.any()]
     best = THRESHOLDS[int(np.mean(curves, axis=0).argmax())]

@@ -53,7 +53,7 @@ class TrainConfig:
     zoom: float = 0.05
     flip: float = 0.0  # probability of left-right flipping
     intensity: float = 0.0  # range of a random gain and of a random exponent (gamma)
-    normalize: Literal["none", "volume"] = "none"  # volume: each patient's and channel's 99% is 1
+    normalize: Literal["none", "volume"] = "none"  # volume: a head's median is 0.4
     tumour_repeats: int = 1  # how often an epoch shows every slice with tumour
     ablation: bool = False  # train the same network without gates as well
     log_every: int = 10  # steps

@@ -27,7 +27,7 @@ TITLES = {
     "simulated": "simulated gliomas in heads from the MNI152 template",
 }
 ACCESS = "get https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
-PERCENTILE = 99.0  # of a patient's head: what `normalize="volume"` makes 1
+MEDIAN = 0.4  # of a patient's head in every channel, with `normalize="volume"`
 AIR = 15  # of 255; what is darker lies outside the head
 HEAD, MARGIN = 0.1, 1.05  # share of slices that show a head's pixel; of the window around it
 
@@ -131,8 +131,8 @@ def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, "3"]:
     if normalize == "none":
         return np.full(3, 1 / 255, np.float32)
     head = stack.images[(stack.images > AIR).any(-1)]
-    tops = np.percentile(head, PERCENTILE, axis=0) if len(head) else np.full(3, 255.0)
-    return (1 / np.maximum(tops, 1)).astype(np.float32)
+    middle = np.median(head, axis=0) if len(head) else np.full(3, 255 * MEDIAN)
+    return (MEDIAN / np.maximum(middle, 1)).astype(np.float32)
 
 
 def seen(stack: Stack, config: DataConfig) -> Window:
