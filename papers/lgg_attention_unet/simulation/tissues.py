@@ -110,7 +110,7 @@ def wrapped(
     lay("air", edge(nose) * edge(2 - cavity) * uneven)
     for eye in EYES:
         away = np.sqrt(((points - np.array(eye, np.float32)[:, None]) ** 2).sum(0))
-        lay("fat", edge(away - 20) * edge(2.5 - cavity) * edge(head - bone))
+        lay("fat", edge(away - 17) * edge(2.5 - cavity) * edge(head - bone))
         lay("eye", edge(away - EYE_RADIUS))
     lay("air", edge(skin - head))
     return layers

@@ -97,7 +97,7 @@ def push(drawn: Tumour, one: Person) -> Float32[np.ndarray, "3 slices rows colum
     away = [a - c for a, c in zip(one.coarse.axes(), drawn.centre, strict=True)]
     z, y, x = np.meshgrid(*away, indexing="ij")
     share = drawn.mass * np.exp(-(z**2 + y**2 + x**2) / (2 * (1.4 * drawn.radius) ** 2))
-    inwards = np.stack([x, y, -z]) * np.float32(1) * share
+    inwards = np.stack([x, y, -z]) * share
     return one.pushed + np.einsum("ij,jabc->iabc", one.to_template, inwards).astype(np.float32)
 
 

@@ -19,7 +19,7 @@ PRE, FLAIR, POST = range(3)
 
 @pytest.fixture(scope="module")
 def cohort():
-    return list(simulate.cohort(14, 0, height=SIZE, width=SIZE))
+    return list(simulate.cohort(12, 0, height=SIZE, width=SIZE))
 
 
 @pytest.fixture(scope="module")
