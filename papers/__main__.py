@@ -156,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("study", metavar="STUDY")
     about = "a trained network's folder, or one above it as replicate prints it"
     predict.add_argument("--checkpoint", metavar="DIR", type=Path, required=True, help=about)
-    about = "a picture, a volume, or a folder of them"
+    about = "a picture (.png, .tif), a volume (.nii, .nii.gz), or a folder with such files"
     predict.add_argument("--input", metavar="PATH", type=Path, required=True, help=about)
     about = "folder for what is found, named as the input is"
     predict.add_argument("--out", metavar="DIR", type=Path, required=True, help=about)
@@ -313,8 +313,9 @@ def predict_scans(options: argparse.Namespace) -> Outcome:
 
     predict = getattr(studies.load(options.study), "predict", None)
     if predict is None:
-        able = ", ".join(studies.offering("predict")) or "none"
-        raise InputError(f"predict {options.study}: not offered by this study; it is by: {able}")
+        able = studies.offering("predict")
+        others = f"{', '.join(able)} offers it" if able else "none does"
+        raise InputError(f"predict {options.study}: not offered by this study; {others}")
     rows = predict(options.checkpoint, options.input, options.out, options.skip_bad)
     columns = tuple(name for name in rows[0] if name != "written")
     cells = tuple(tuple(row[name] for name in columns) for row in rows)

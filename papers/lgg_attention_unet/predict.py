@@ -1,4 +1,4 @@
-"""Tumour masks of the user's own scans: 8-bit stacks, framed, segmented, written as they came.
+"""Tumour masks of the user's own scans: 8-bit stacks, segmented, written as they came.
 
 Channels are pre-contrast, FLAIR, post-contrast; a scan of one channel is taken as FLAIR and stands
 in the two others as well, which is what the public data does for missing ones.
@@ -6,6 +6,7 @@ in the two others as well, which is what the public data does for missing ones.
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
 from common.data import scans
+from common.data.images import resize_area
 from common.data.kaggle_lgg import FLAIR
 from common.data.raw import BadFile, refusal
 from common.data.scans import Scan
@@ -23,7 +25,7 @@ from common.errors import InputError
 from common.replication import config as configs
 from common.replication.figures import png
 from papers.lgg_attention_unet import figures
-from papers.lgg_attention_unet.config import Config, DataConfig
+from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.data import Stack
 from papers.lgg_attention_unet.inference import Segmenter
 from papers.lgg_attention_unet.train import CONFIG, restore
@@ -63,7 +65,7 @@ def predict(
         except BadFile as reason:  # good when it was checked
             raise refusal(f"--input {source}", [f"{one.files[0].name}: {reason}"]) from None
         images = _three_channels(scans.in_8_bits(scan.images))
-        found = probabilities(segment, images, scan, config.data)
+        found = probabilities(segment, images, scan)
         masks = np.asarray(found >= config.evaluate.threshold)
         contents = scans.mask_files(scan, masks), overlays(scan, images, masks)
         scans.write(
@@ -104,21 +106,18 @@ def network_config(folder: Path) -> Config:
     return configs.override(Config(), values, str(file))
 
 
-def probabilities(segment: Segmenter, images: Images, scan: Scan, network: DataConfig) -> Maps:
-    """Return the probability of tumour in every pixel.
-
-    Around slices of another aspect than the network's, zeros are put before and cut off after.
-    """
+def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) -> Maps:
+    """Return the probability of tumour in every pixel; the network is shown square pixels."""
     rows, columns = images.shape[1:3]
-    # how many columns of the scan's pixels have the length of one of its rows, as the network is
-    aspect = scan.pixel[0] * network.width / (scan.pixel[1] * network.height)
-    height, width = max(rows, round(columns / aspect)), max(columns, round(rows * aspect))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    inside = np.s_[:, top : top + rows, left : left + columns]
-    framed = np.zeros((len(images), height, width, 3), np.uint8)
-    framed[inside] = images
-    stack = Stack(scan.files[0].name, framed, np.zeros(framed.shape[:3], bool))
-    return segment(stack)[inside]
+    height, width = (
+        round(count * size / min(scan.pixel))
+        for count, size in zip((rows, columns), scan.pixel, strict=True)
+    )
+    if stretched := (height, width) != (rows, columns):
+        channels = [resize_area(images[..., c], height, width) for c in range(3)]
+        images = np.rint(np.stack(channels, -1)).astype(np.uint8)
+    found = segment(Stack(scan.files[0].name, images, np.zeros(images.shape[:3], bool)))
+    return resize_area(found, rows, columns) if stretched else found
 
 
 def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
@@ -130,7 +129,7 @@ def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
     places = np.linspace(0, len(among) - 1, min(SHOWN, len(among)))
     chosen = among[np.rint(places).astype(int)]
     title = (
-        f"{scan.files[0].name}: tumour in {len(ill)} of {len(masks)} slices\n"
+        f"{scan.files[0].name}: tumour found in {len(ill)} of {len(masks)} slices\n"
         "the patient's right is on the left"
     )
     names = [f"slice {scan.numbers[i]}" for i in chosen]
