@@ -1,6 +1,7 @@
 """What the figures of all studies share: how they are written, and colours."""
 
 import io
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +13,13 @@ from matplotlib.figure import Figure
 from common.files import write_atomic
 
 COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d")
+
+
+def title(figure: Figure, text: str) -> None:
+    """Set the title of a whole figure, broken into lines that fit its width."""
+    letters = int(figure.get_figwidth() * 15)  # of 8 points to the inch, about
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, letters)]
+    figure.suptitle("\n".join(lines), fontsize=8)
 
 
 def save(figure: Figure, path: Path) -> None:

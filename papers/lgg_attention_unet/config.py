@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+# of the tumour in a slice, as a share of the slice's area: above, up to
+SIZES = {"small": (0.0, 0.01), "medium": (0.01, 0.03), "large": (0.03, 1.0)}
+
 
 @dataclass(frozen=True)
 class DataConfig:

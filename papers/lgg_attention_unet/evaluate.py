@@ -12,12 +12,11 @@ from common.replication.run import Evaluation, Run
 from common.training.writer import read_curves
 from papers.lgg_attention_unet import data
 from papers.lgg_attention_unet.baseline import fit_threshold
-from papers.lgg_attention_unet.config import Config
+from papers.lgg_attention_unet.config import SIZES, Config
 from papers.lgg_attention_unet.data import Part, Prepared, Stack
 from papers.lgg_attention_unet.inference import Segmenter
 from papers.lgg_attention_unet.train import networks, trained_network
 
-SIZES = {"small": (0.0, 0.01), "medium": (0.01, 0.03), "large": (0.03, 1.0)}  # of a slice's area
 Maps = Float[np.ndarray, "slices height width"]
 
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.data.kaggle_lgg import FLAIR
-from common.replication.figures import COLOURS
+from common.replication.figures import COLOURS, title
+from papers.lgg_attention_unet.config import SIZES
 
 TRUTH, FOUND = "#41d66a", "#ff5a4d"
 NAMES = {
@@ -20,7 +21,7 @@ NAMES = {
 Samples = dict[str, np.ndarray]
 
 
-def cases(samples: Samples, kind: str, title: str) -> Figure:
+def cases(samples: Samples, kind: str, note: str) -> Figure:
     """Return slices of `kind` (typical, worst): channels, outlines, and the gates over FLAIR."""
     images, gates = samples[f"{kind}_image"], samples[f"{kind}_gates"]
     columns = ["pre-contrast", "FLAIR", "post-contrast", "truth and found"]
@@ -45,7 +46,7 @@ def cases(samples: Samples, kind: str, title: str) -> Figure:
         line[0].set_ylabel(f"Dice {samples[f'{kind}_dice'][row]:.2f}", fontsize=8)
     for axis, name in zip(axes[0], columns, strict=True):
         axis.set_title(name, fontsize=8)
-    figure.suptitle(title, fontsize=9)
+    title(figure, note)
     return figure
 
 
@@ -53,7 +54,7 @@ def sheet(
     images: UInt8[np.ndarray, "slices height width 3"],
     masks: Bool[np.ndarray, "slices height width"],
     names: list[str],
-    title: str,
+    note: str,
     pixel: tuple[float, float],
 ) -> Figure:
     """Return named slices in FLAIR with the outlines found; `pixel` is a pixel's height, width."""
@@ -75,7 +76,7 @@ def sheet(
         _outline(axis, mask, FOUND)
         axis.set_aspect(aspect)
         axis.set_title(name, fontsize=8)
-    figure.suptitle(title, fontsize=9)
+    title(figure, note)
     return figure
 
 
@@ -100,19 +101,18 @@ def patients(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
         left.axhline(mean, color=COLOURS[place], lw=0.8, ls="--")
     left.set(xlabel="test patients, in order", ylabel="Dice of the volume", ylim=(-0.03, 1.03))
     left.legend(fontsize=7, frameon=False, loc="lower right")
-    sizes = list(next(iter(seeds.values()))[shown[0]]["size"])
     for place, name in enumerate(shown):
         found = np.array(
-            [[seed[name]["size"][size]["dice"] for size in sizes] for seed in seeds.values()],
+            [[seed[name]["size"][size]["dice"] for size in SIZES] for seed in seeds.values()],
             float,
         )
-        at = np.arange(len(sizes)) + 0.27 * (place - 1)
+        at = np.arange(len(SIZES)) + 0.27 * (place - 1)
         means = np.nanmean(found, 0)
         right.bar(at, means, 0.25, color=COLOURS[place], label=NAMES[name])
         right.plot(np.tile(at, (len(found), 1)), found, "k.", ms=3)
-    right.set_xticks(np.arange(len(sizes)), sizes)
+    right.set_xticks(np.arange(len(SIZES)), list(SIZES))
     right.set(xlabel="tumour in the slice", ylabel="Dice of the slice", ylim=(0, 1.03))
-    figure.suptitle(note, fontsize=8)
+    title(figure, note)
     return figure
 
 
@@ -130,7 +130,7 @@ def learning(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
     left.set(xlabel="step", ylabel="loss", title="Training (faint) and validation")
     right.set(xlabel="step", ylabel="soft IoU", title="Validation", ylim=(0, 1))
     left.legend(fontsize=7, frameon=False)
-    figure.suptitle(note, fontsize=8)
+    title(figure, note)
     return figure
 
 

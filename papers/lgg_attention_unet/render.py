@@ -9,6 +9,7 @@ import numpy as np
 from common.replication import tables
 from common.replication.figures import save
 from papers.lgg_attention_unet import figures
+from papers.lgg_attention_unet.config import SIZES
 from papers.lgg_attention_unet.figures import NAMES, per_patient
 
 SEGMENTATION = (
@@ -67,7 +68,6 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
         rows = [(NAMES[n], *(ours(f"{n}.{path}") for path, _ in columns)) for n in shown]
         return tables.Table(f"{title}. {note}", ("", *(c for _, c in columns)), tuple(rows))
 
-    sizes = list(next(iter(seeds.values()))[shown[0]]["size"])
     of_slices, of_patients = (
         tuple((f"detection.{what}.{key}", column) for key, column in DETECTION)
         for what in ("slice", "patient")
@@ -79,7 +79,7 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
             "Dice of slices by the share of the slice that is tumour: up to 1%, up to 3%, more",
             tuple(
                 (f"size.{size}.{key}", f"{size}{', n' * (key == 'n')}")
-                for size in sizes
+                for size in SIZES
                 for key in ("dice", "n")
             ),
         ),
