@@ -51,8 +51,9 @@ def verify(
     """
     committed = results.folder(study, experiment)
     before = results.manifest(committed)
-    exact = manifests.platform() == before["platform"]
-    note = "" if exact else f"another platform: {_other(before['platform'])}"
+    others = _others(before["platform"])
+    exact = not others
+    note = "" if exact else f"another platform: {others}"
     paths.home().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="verify-", dir=paths.home()) as name:
         scratch = Path(name)
@@ -168,10 +169,13 @@ def _alike(first: Path, second: Path) -> bool:
     return a.shape == b.shape and float(np.abs(a - b).mean()) <= PIXEL_TOLERANCE
 
 
-def _other(before: dict[str, Any]) -> str:
+def _others(before: dict[str, Any]) -> str:
+    """Name what of the platform is not as it was; a package that was not needed then is not."""
     now = metrics_file.flatten(manifests.platform())
     then = metrics_file.flatten(before)
-    changed = [name for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
+    names = [name for name in sorted({*now, *then}) if name in then or "versions." not in name]
     return "; ".join(
-        f"{name} {now.get(name)}, results made with {then.get(name)}" for name in changed
+        f"{name} {now.get(name)}, results made with {then.get(name)}"
+        for name in names
+        if now.get(name) != then.get(name)
     )

@@ -100,6 +100,21 @@ def test_elsewhere_the_stated_tolerances_hold(results: Path, capsys, monkeypatch
     assert any("curve.1" in line for line in verify(capsys)[1]["differences"])
 
 
+def test_a_package_added_since_is_no_other_platform_and_another_version_is(
+    results: Path, capsys
+) -> None:
+    file = results / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["platform"]["versions"]["jaxlib"]
+    file.write_text(json.dumps(manifest))
+    assert verify(capsys, "--stage", "render")[1]["exact"]
+    manifest["platform"]["versions"]["jax"] = "0.0.1"
+    file.write_text(json.dumps(manifest))
+    report = verify(capsys, "--stage", "render")[1]
+    assert not report["exact"]
+    assert "results made with 0.0.1" in report["note"]
+
+
 def test_figures_elsewhere_may_differ_by_what_no_eye_sees(tmp_path: Path) -> None:
     from matplotlib import image
 
