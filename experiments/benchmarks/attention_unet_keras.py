@@ -1,11 +1,23 @@
-"""The source's Attention U-Net in Keras: the reference of golden values and of the benchmark.
+"""The source's Attention U-Net in Keras: what golden values and the benchmark compare with.
 
-Any Keras 3 backend: pip install keras==3.15.1 jax==0.10.2, and KERAS_BACKEND=jax.
+As the Keras side of `experiments.benchmarks.attention_unet` it is started with a folder and the
+interpreter of an environment with Keras 3 (`pip install keras==3.15.1 jax==0.10.2`), on the
+backend that KERAS_BACKEND names, by default JAX with the flags that JAX itself has. Reads the
+weights that PyTorch's side wrote, then answers as `answering` says.
 """
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.pop("XLA_FLAGS", None)  # ours are not Keras's
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 
 def build(filters: tuple[int, ...], shape: tuple[int, int, int]) -> tuple[keras.Model, list]:
@@ -51,3 +63,33 @@ def attention(low: keras.KerasTensor, skip: keras.KerasTensor) -> tuple[keras.Ke
 def weights_of(model: keras.Model) -> dict[str, np.ndarray]:
     """Return the weights by name: conv2d/kernel, batch_normalization/moving_mean, ..."""
     return {weight.path: np.asarray(weight) for weight in model.weights}
+
+
+def main() -> None:
+    from answering import answer  # beside this file, where a script finds it
+
+    folder = Path(sys.argv[1])
+    setting = json.loads((folder / "setting.json").read_text())
+    inputs = np.load(folder / "inputs.npz")
+    images, masks = inputs["images"], inputs["masks"]
+    model, _ = build(setting["filters"], images.shape[1:])
+    weights = np.load(folder / "weights.npz")
+    for weight in model.weights:
+        weight.assign(weights[weight.path])
+
+    def loss(masks, p):
+        smooth, entropy = setting["smooth"], keras.losses.binary_crossentropy(masks, p)
+        dice = (2 * ops.sum(p * masks) + smooth) / (ops.sum(p) + ops.sum(masks) + smooth)
+        return ops.mean(entropy) - dice
+
+    model.compile(keras.optimizers.Adam(setting["rate"], beta_2=0.99), loss)
+    actions = {
+        "forward": lambda: float(np.square(model.predict_on_batch(images)).mean()),
+        "step": lambda: float(model.train_on_batch(images, masks)),
+    }
+    backend = importlib.import_module(keras.backend.backend())  # is called like its package
+    answer(f"Keras {keras.__version__} on {backend.__name__} {backend.__version__}", actions)
+
+
+if __name__ == "__main__":
+    main()

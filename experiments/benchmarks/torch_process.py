@@ -1,8 +1,8 @@
-"""A PyTorch program in its own environment, asked line by line, and what both sides depend on."""
+"""A program in its own environment, asked line by line, and what all sides depend on."""
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,20 +19,29 @@ def torch_process(
     The question sends a line and returns the numbers of the line that is the answer.
     """
     command = [python, Path(__file__).with_name(script), folder]
+    with process(command, "PyTorch's side") as started:
+        yield started
+
+
+@contextmanager
+def process(
+    command: Sequence[str | Path], name: str
+) -> Iterator[tuple[str, Callable[[str], list[float]]]]:
+    """Start a side of a benchmark; yield its first line and a question, as `torch_process`."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        version = process.stdout.readline().strip()
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as started:
+        assert started.stdin
+        assert started.stdout
+        version = started.stdout.readline().strip()
         if not version:
-            raise SystemExit(f"PyTorch's side ended: run {python} {script} to see why")
+            raise SystemExit(f"{name} ended: run {' '.join(map(str, command))} to see why")
 
         def ask(line: str) -> list[float]:
-            print(line, file=process.stdin, flush=True)
-            return [float(number) for number in process.stdout.readline().split()]
+            print(line, file=started.stdin, flush=True)
+            return [float(number) for number in started.stdout.readline().split()]
 
         yield version, ask
-        process.stdin.close()
+        started.stdin.close()
 
 
 def in_turn(ours: Callable, theirs: Callable[[], float], rounds: int) -> dict:
