@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("interrupted; a training goes on from its last checkpoint when the same command is given", file=sys.stderr)
+        print("interrupted; the same command goes on from where a training was", file=sys.stderr)
         return 130
 
 
