@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+import imageio.v3 as imageio
 import nibabel
 import numpy as np
 import tifffile
@@ -84,6 +85,18 @@ def read_tiff(path: Path) -> Shaped[np.ndarray, "..."]:
         return tifffile.imread(path)
     except Exception as error:  # as many kinds of error as there are ways to damage a TIFF
         raise unreadable(error) from None
+
+
+def read_png(path: Path) -> Shaped[np.ndarray, "..."]:
+    """Return a PNG picture as it is stored, a palette as its colours, or raise `BadFile`."""
+    try:
+        content = path.read_bytes()
+        image = imageio.imread(content, plugin="pillow")
+    except Exception as error:  # as many kinds of error as there are ways to damage a PNG
+        raise unreadable(error) from None
+    if content[24:26] == b"\x10\x02":  # bit depth, colour type: pillow would keep 8 of the bits
+        raise BadFile("has three channels of 16 bits, which are read from TIFF only")
+    return image
 
 
 def refusal(where: str, bad: Iterable[str]) -> InputError:

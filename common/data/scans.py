@@ -26,7 +26,7 @@ from jaxtyping import Bool, Shaped, UInt8
 from nibabel import orientations
 from tqdm import tqdm
 
-from common.data.raw import BadFile, read_tiff, refusal, unreadable
+from common.data.raw import BadFile, read_png, read_tiff, refusal, unreadable
 from common.errors import InputError
 from common.files import write_atomic
 
@@ -227,7 +227,7 @@ def _numeric(path: Path) -> list[list[str | int]]:
 
 
 def _picture(file: Path) -> Shaped[np.ndarray, "height width channels"]:
-    image = read_tiff(file) if suffix(file).lower() in TIFF else _png(file)
+    image = read_tiff(file) if suffix(file).lower() in TIFF else read_png(file)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
@@ -236,17 +236,6 @@ def _picture(file: Path) -> Shaped[np.ndarray, "height width channels"]:
             "without transparency"
         )
     return _numbers(image)
-
-
-def _png(file: Path) -> np.ndarray:
-    try:
-        content = file.read_bytes()
-        image = imageio.imread(content, plugin="pillow")
-    except Exception as error:  # as many kinds of error as there are ways to damage a PNG
-        raise unreadable(error) from None
-    if content[24:26] == b"\x10\x02":  # bit depth, colour type: pillow would keep 8 of the bits
-        raise BadFile("has three channels of 16 bits, which are read from TIFF only")
-    return image
 
 
 def _volume(file: Path) -> tuple[nibabel.Nifti1Image, Shaped[np.ndarray, "x y z channels"]]:

@@ -13,13 +13,15 @@ class DataConfig:
     """Which pictures, at which size, and how they are split."""
 
     dataset: Literal["fetal_planes", "hc18", "simulated"] = "fetal_planes"  # Zenodo 8265464
+    # Of fetal_planes only. The last one's pictures are HC18's: that is how the source merged both.
+    planes: tuple[str, ...] = ("thalamic", "ventricular", "cerebellum", "diverse")
     height: int = 256
     width: int = 256
     split_seed: int = 0
     train_fraction: float = 0.7  # of the subjects; the source does not say
     validation_fraction: float = 0.15  # what is left of both is the test part
     pictures: int = 120  # of the simulated data only
-    limit: int = 0  # pictures used, 0 = all: of each subject the first, subjects by name
+    limit: int = 0  # pictures used, 0 = all: first one of each subject by name, then a second …
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class SpeckleConfig:
     """Speckle put on pictures: Rayleigh noise of the reference paper."""
 
     sigmas: tuple[float, ...] = (0.10, 0.25, 0.50, 0.75)  # for training and for the tests
+    centred: bool = False  # True: noise less its mean, which leaves the brightness as it is
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Simulated fetal heads: anatomy as ellipses, seen by a curved array in pulse-echo ultrasound."""
