@@ -27,3 +27,12 @@ def glorot_bound(shape: tuple[int, ...]) -> float:
     """Return the bound of Glorot & Bengio 2010's uniform draw for a kernel [... in out]."""
     *window, fan_in, fan_out = shape
     return math.sqrt(6 / (math.prod(window) * (fan_in + fan_out)))
+
+
+def he_bound(shape: tuple[int, ...]) -> float:
+    """Return the bound of a uniform draw with He et al. 2015's variance, 2 / fan_in, [... in out].
+
+    That is PyTorch's `kaiming_uniform_` for ReLU.
+    """
+    *window, fan_in, _ = shape
+    return math.sqrt(6 / (math.prod(window) * fan_in))
