@@ -34,11 +34,18 @@ class SpeckleConfig:
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Di-Conv-AE-Net: four dilated convolutions down, four up."""
+    """Di-Conv-AE-Net: four dilated convolutions down, four up.
 
-    filters: tuple[int, ...] = (32, 64, 128, 256)  # the source does not say
-    dilations: tuple[int, ...] = (1, 2, 2, 4)  # of each convolution down; the source does not say
-    dropout: float = 0.2  # the source does not say
+    The source says four convolutions either way, ReLU, BatchNorm, Dropout, sigmoid. What it leaves
+    open follows the reference paper's network as a public rewrite of it in PyTorch gives it
+    (github.com/Anosen/speckle-denoising), the paper's own text not being at hand.
+    """
+
+    filters: tuple[int, ...] = (256, 128, 64, 64)  # of each convolution down; in reverse up
+    dilations: tuple[int, ...] = (2, 2, 2, 2)  # of the same
+    pooled: int = 1  # convolutions down, from the first on, behind which 2x2 max pooling halves
+    dropout: float = 0.2
+    norm_momentum: float = 0.9  # PyTorch's default; neither says
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
 
 
@@ -47,7 +54,8 @@ class SegmenterConfig:
     """SegNet: VGG16's convolutions down, max-unpooling up."""
 
     filters: tuple[int, ...] = (64, 128, 256, 512, 512)  # of every level
-    convolutions: tuple[int, ...] = (2, 2, 3, 3, 3)  # of every level
+    convolutions: tuple[int, ...] = (2, 2, 3, 3, 3)  # of every level, down and up
+    norm_momentum: float = 0.9  # PyTorch's default; the source does not say
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -58,9 +66,11 @@ class TrainConfig:
     loss: Literal["l1_msssim", "l1_perceptual", "l2_perceptual"] = "l1_msssim"
     mix: float = 0.84  # weight of MS-SSIM beside L1 (Zhao et al. 2017); the source does not say
     perceptual: float = 0.01  # weight of the VGG distance beside L1 or L2; the source does not say
+    perceptual_layer: Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"] = "relu3_3"
     epochs: int = 50
     batch_size: int = 16  # the source does not say
     learning_rate: float = 1e-3
+    segmenter_loss: Literal["cross_entropy", "cross_entropy_dice"] = "cross_entropy"
     segmenter_epochs: int = 50
     segmenter_batch_size: int = 8
     segmenter_learning_rate: float = 1e-3
