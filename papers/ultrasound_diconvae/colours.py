@@ -84,7 +84,9 @@ def strays(mask: Mask, colours: dict[Colour, int] = PAINT) -> Bool[np.ndarray, "
     return ~np.isin(_codes(mask), [_code(*colour) for colour in colours])
 
 
-def resized(mask: Mask, height: int, width: int) -> dict[str, Mask]:
+def resized(
+    mask: UInt8[np.ndarray, "rows columns 3"], height: int, width: int
+) -> dict[str, UInt8[np.ndarray, "{height} {width} 3"]]:
     """Return a colour mask on another grid, by nearest neighbours and by bilinear interpolation.
 
     Both take pixels as squares whose centres carry the values, as OpenCV's resize does; `strays`

@@ -41,43 +41,32 @@ def picture(index: int, seed: int, *, height: int, width: int) -> Picture:
     rng = np.random.default_rng([seed, index])
     head, view = framed(rng, draw(rng))
     echoes = echo(tissue(rng, head, view), view)
-    gain = _gain(rng, view)
-    dynamic = float(rng.uniform(50, 62))
+    gain, dynamic = _gain(rng, view), float(rng.uniform(50, 62))
     middle = float(rng.uniform(0.38, 0.5))  # grey of soft tissue
-    logs = [2 * np.log(np.maximum(echoes.envelope(rng, view), 1e-6)), echoes.log_mean()]
+    logs = (2 * np.log(np.maximum(echoes.envelope(rng, view), 1e-6)), echoes.log_mean())
+    greys = [(log * np.float32(DECIBEL) + gain) / np.float32(dynamic) + middle for log in logs]
     factor = max(1, round(FINE / min(height, width)))
-    image, clean = (
-        _grey(shown, factor)
-        for shown in view.shown(
-            *((log * np.float32(DECIBEL) + gain) / np.float32(dynamic) + middle for log in logs),
-            rows=height * factor,
-            columns=width * factor,
-        )
-    )
-    mm = (view.height / height, view.width / width)
-    down = ((np.arange(height, dtype=np.float32) + 0.5) * mm[0])[:, None] + np.zeros(width)
-    right = ((np.arange(width, dtype=np.float32) + 0.5) * mm[1]) + np.zeros((height, 1))
-    outline = head.outline
-    truth = {
-        "head_mm": outline.perimeter,
-        "cephalic": outline.minor / outline.major,
-        "mhz": view.frequency,
-        "bone_mm": head.bone,
-        "range_db": dynamic,
-        "has_csp": float(head.csp is not None),
-        "has_lv": float(head.ventricle is not None),
-    }
-    name = f"sim-{index + 1:04d}"
+    shown = view.shown(*greys, rows=height * factor, columns=width * factor)
+    image, clean = (_grey(one, factor) for one in shown)
+    outline, name = head.outline, f"sim-{index + 1:04d}"
     return Picture(
         name=name,
         subject=name,
         plane=head.plane,
         image=image,
-        labels=head.labels(down.astype(np.float32), right.astype(np.float32)),
-        mm=mm,
+        labels=head.labels(*view.pixels(height, width)),
+        mm=(view.height / height, view.width / width),
         head_mm=outline.perimeter,
         clean=clean,
-        truth=truth,
+        truth={
+            "head_mm": outline.perimeter,
+            "cephalic": outline.minor / outline.major,
+            "mhz": view.frequency,
+            "bone_mm": head.bone,
+            "range_db": dynamic,
+            "has_csp": float(head.csp is not None),
+            "has_lv": float(head.ventricle is not None),
+        },
     )
 
 
@@ -99,6 +88,7 @@ def framed(rng: np.random.Generator, head: Head) -> tuple[Head, View]:
     )
     depth = top + height
     half = float(np.arctan2(rng.uniform(0.5, 0.9) * width / 2, radius + max(top, 0)))
+    deepest = float(np.hypot(depth + radius, width / 2)) - radius  # of the window's corners
     view = View(
         radius=radius,
         frequency=float(np.clip(420 / depth * rng.uniform(0.8, 1.2), 3.2, 8)),
@@ -108,9 +98,7 @@ def framed(rng: np.random.Generator, head: Head) -> tuple[Head, View]:
         height=height,
         width=width,
         half_angle=min(half, 0.75),
-        end=float(np.hypot(depth + radius, width / 2) - radius)
-        if rng.random() < 0.6
-        else depth * float(rng.uniform(0.97, 1.05)),
+        end=deepest if rng.random() < 0.6 else depth * float(rng.uniform(0.97, 1.05)),
     )
     return replace(head, outline=centre), view
 

@@ -70,7 +70,7 @@ def draw(rng: np.random.Generator) -> Head:
     """Draw a head; its outline's centre is at 0 and 0 until it is put into a picture."""
     circumference = rng.triangular(SMALLEST, USUAL, LARGEST)
     ratio = np.clip(rng.normal(*CEPHALIC), 0.68, 0.88)
-    unit = Ellipse(0, 0, 1, float(ratio), 0)
+    unit = Ellipse(0.0, 0.0, 1.0, float(ratio), 0.0)
     length = circumference / unit.perimeter
     forward = int(rng.choice([-1, 1]))
     plane = str(rng.choice(["thalamic", "ventricular", "cerebellum"], p=[0.5, 0.3, 0.2]))
@@ -101,7 +101,7 @@ def draw(rng: np.random.Generator) -> Head:
     thalami = tuple(Ellipse(side * 0.2, -0.04, 0.2, 0.17, side * 0.35) for side in (-1.0, 1.0))
     lobes = tuple(Ellipse(side * 0.26, -0.62, 0.19, 0.25, 0.0) for side in (-1.0, 1.0))
     return Head(
-        outline=Ellipse(0, 0, length, length * float(ratio), _tilt(rng)),
+        outline=Ellipse(0.0, 0.0, length, length * float(ratio), _tilt(rng)),
         forward=forward,
         bone=0.7 + 0.0085 * circumference * float(rng.uniform(0.8, 1.2)),
         plane=plane,

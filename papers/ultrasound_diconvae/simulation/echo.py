@@ -81,7 +81,9 @@ def blurred(
     `power` 1 is the function h itself, the sum of h² being 1, and 2 is h²: amplitudes and
     intensities of scatterers. 0 is h with the sum 1: amplitudes of surfaces.
     """
-    along = _bell(np.float32([PULSE * view.wavelength / 2 / view.step]), len(view.depths), power)
+    along = _bell(
+        np.array([PULSE * view.wavelength / 2 / view.step], np.float32), len(view.depths), power
+    )
     reach = np.float32(view.radius) + view.depths
     ratio = np.maximum(view.depths / APERTURE, SMALLEST_RATIO)
     width = np.hypot(BEAM * view.wavelength * ratio, DEFOCUS * (view.depths - view.focus))

@@ -84,12 +84,14 @@ def _mother(rng: np.random.Generator, layers: Layers, outside: Points) -> None:
     down, right, view = layers.down, layers.right, layers.view
     deep = view.depths[:, None] + 0 * down
     wall = float(rng.uniform(6, 22))
-    layers.level += 3 * smooth(rng, down, right, 8, 11) + 2.5 * smooth(rng, deep, right, 1.6, 5)
-    near = share(deep - wall - 2 * curve(rng, right, 20))
-    streaks = 5 * smooth(rng, deep, right, 1.8, 25)
+    layers.level += 3 * smooth(rng, down, right, 8.0, 11.0) + 2.5 * smooth(
+        rng, deep, right, 1.6, 5.0
+    )
+    near = share(deep - wall - 2 * curve(rng, right, 20.0))
+    streaks = 5 * smooth(rng, deep, right, 1.8, 25.0)
     layers.fill(near, layers.level + 2 + streaks)
     amount = rng.uniform(-2.4, -0.1)
-    pool = smooth(rng, down, right, 15, 20) + amount + 1.3 * np.exp(-np.maximum(outside, 0) / 6)
+    pool = smooth(rng, down, right, 15.0, 20.0) + amount + 1.3 * np.exp(-np.maximum(outside, 0) / 6)
     pool -= 4 * np.clip(1 - (deep - wall) / 6, 0, 1)
     arc = (view.radius + view.depths)[:, None] * (view.angles[1] - view.angles[0])
     slopes = np.gradient(pool, view.step, axis=0), np.gradient(pool, axis=1) / arc

@@ -65,16 +65,21 @@ class View:
         right = reach * np.sin(self.angles) + np.float32(self.width / 2 - self.aside)
         return down, right
 
+    def pixels(self, rows: int, columns: int) -> tuple[Pixels, Pixels]:
+        """Return how far down and how far right of the window's corner pixels' centres lie."""
+        down = (np.arange(rows, dtype=np.float32) + 0.5) * np.float32(self.height / rows)
+        right = (np.arange(columns, dtype=np.float32) + 0.5) * np.float32(self.width / columns)
+        y, x = np.meshgrid(down, right, indexing="ij")
+        return y, x
+
     def shown(self, *maps: Points, rows: int, columns: int) -> list[Pixels]:
         """Return maps of the points as they appear in the window, 0 outside the sector.
 
         A pixel is interpolated between the four points around its centre.
         """
-        down = (np.arange(rows, dtype=np.float32) + 0.5) * (self.height / rows) + self.top
-        right = (np.arange(columns, dtype=np.float32) + 0.5) * (self.width / columns)
-        y, x = np.meshgrid(
-            down + np.float32(self.radius), right - self.width / 2 + self.aside, indexing="ij"
-        )
+        down, right = self.pixels(rows, columns)
+        y = down + np.float32(self.radius + self.top)
+        x = right + np.float32(self.aside - self.width / 2)
         depth, angle = np.hypot(y, x) - self.radius, np.arctan2(x, y)
         seen = (np.abs(angle) <= self.half_angle) & (depth >= 0) & (depth <= self.end)
         where = np.stack(
@@ -83,9 +88,5 @@ class View:
                 (angle - self.angles[0]) / (self.angles[1] - self.angles[0]),
             ]
         ).astype(np.float32)
-        return [
-            np.where(seen, ndimage.map_coordinates(m, where, order=1, mode="nearest"), 0).astype(
-                np.float32
-            )
-            for m in maps
-        ]
+        cast = (ndimage.map_coordinates(one, where, order=1, mode="nearest") for one in maps)
+        return [np.where(seen, one, 0).astype(np.float32) for one in cast]

@@ -72,7 +72,7 @@ def test_hc18_outlines_become_masks_with_their_size_in_mm(hc18, tmp_path):
 
 
 def test_subjects_with_several_pictures_stay_together(hc18, tmp_path):
-    for seed in range(4):
+    for seed in range(2):
         prepared = prepare(replace(HC18, split_seed=seed), tmp_path / f"out{seed}", hc18)
         subjects = [set(part.subjects) for part in everything(prepared)]
         assert sum(len(one) for one in subjects) == len(set.union(*subjects)) == 5
@@ -94,17 +94,17 @@ def test_a_gap_and_the_picture_s_edge_do_not_spoil_a_mask():
 
 
 def test_every_bad_file_of_hc18_is_named(hc18, tmp_path):
-    half = line_around(HEAD)
-    half[: int(HEAD.row)] = 0
-    imageio.imwrite(png(hc18, "010_HC_Annotation"), half)
+    dashes = line_around(HEAD)
+    dashes[(np.mgrid[:ROWS, :COLUMNS].sum(0) // 25) % 2 == 0] = 0
+    imageio.imwrite(png(hc18, "010_HC_Annotation"), dashes)
     square = np.zeros((ROWS, COLUMNS), np.uint8)
     square[20:70, 30:90] = 255
     imageio.imwrite(png(hc18, "010_2HC_Annotation"), square)
     imageio.imwrite(png(hc18, "010_3HC_Annotation"), line_around(replace(HEAD, major=35.0)))
     png(hc18, "011_HC").write_bytes(png(hc18, "011_HC").read_bytes()[:50])
     png(hc18, "012_HC_Annotation").unlink()
-    imageio.imwrite(png(hc18, "200_HC_Annotation"), half[:40])
-    imageio.imwrite(png(hc18, "300_HC"), half)
+    imageio.imwrite(png(hc18, "200_HC_Annotation"), dashes[:40])
+    imageio.imwrite(png(hc18, "300_HC"), dashes)
     table = (hc18 / hc18_layout.TABLE).read_text().replace("805_HC.png,0.5", "805_HC.png,a")
     (hc18 / hc18_layout.TABLE).write_text(table + "\n999_HC.png,0.1,200\n")
     with pytest.raises(InputError, match="9 bad") as error:
@@ -114,7 +114,7 @@ def test_every_bad_file_of_hc18_is_named(hc18, tmp_path):
         "999_HC.png: in training_set_pixel_size_and_HC.csv, but no such picture",
         "010_2HC.png: 010_2HC_Annotation.png is no ellipse: its line leaves",
         "010_3HC.png: 010_3HC_Annotation.png measures 102.3 mm",
-        "010_HC.png: 010_HC_Annotation.png is not closed: its line follows 5",
+        "010_HC.png: 010_HC_Annotation.png is not closed: its line follows",
         "011_HC.png: cannot be read",
         "012_HC.png: has no 012_HC_Annotation.png",
         "200_HC.png: 200_HC_Annotation.png is (40, 120), its picture (90, 120)",
@@ -279,7 +279,7 @@ def test_ellipses_are_found_in_lines_and_in_masks():
         measured = of_mask(one.mask(90, 120), (0.5, 0.5))
         assert measured.perimeter == pytest.approx(one.perimeter / 2, rel=0.003)
         assert measured.angle == pytest.approx(angle, abs=0.02)
-    circle = Ellipse(0, 0, 10, 10, 0)
+    circle = Ellipse(0.0, 0.0, 10.0, 10.0, 0.0)
     assert circle.perimeter == pytest.approx(20 * np.pi)
     with pytest.raises(ValueError, match="no ellipse"):
         of_mask(np.zeros((4, 4), bool), (1.0, 1.0))
@@ -291,7 +291,7 @@ def test_real_outlines_have_the_circumference_of_the_table(tmp_path):
     raw = os.environ.get("STUDY_DATA")
     if not raw or not (Path(raw) / "hc18").is_dir():
         pytest.skip("STUDY_DATA does not name a folder with hc18")
-    config = replace(HC18, height=256, width=256, limit=12)
+    config = replace(HC18, height=256, width=256, limit=6)
     prepared = prepare(config, tmp_path / "out", Path(raw))
     assert prepared.skipped == ()
     for part in everything(prepared):

@@ -23,7 +23,7 @@ def test_moments_and_median_are_rayleigh_s(sigma):
     assert noise.mean() == pytest.approx(sigma * np.sqrt(np.pi / 2), rel=0.01)
     assert noise.var() == pytest.approx(sigma**2 * (2 - np.pi / 2), rel=0.02)
     assert np.median(noise) == pytest.approx(sigma * np.sqrt(2 * np.log(2)), rel=0.01)
-    assert (RAYLEIGH_MEAN, RAYLEIGH_VARIANCE) == pytest.approx((1.2533141, 0.4292037))
+    assert noise.mean() == pytest.approx(sigma * RAYLEIGH_MEAN, rel=0.01)
 
 
 def test_speckle_multiplies_and_brightens_unless_centred():
