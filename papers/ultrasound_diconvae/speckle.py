@@ -23,8 +23,8 @@ Images = Float[Array, "*batch height width channels"]
 def rayleigh(
     key: Key[Array, ""] | UInt32[Array, " two"],
     shape: tuple[int, ...],
-    sigma: float | Float[Array, "*shape"],
-) -> Float[Array, "*shape"]:
+    sigma: float | Float[Array, "*sigmas"],
+) -> Float[Array, "*points"]:
     """Return numbers of Rayleigh's distribution with the scale `sigma`."""
     # 1 - U is above 0, where uniform numbers may be 0.
     return sigma * jnp.sqrt(-2 * jnp.log1p(-jax.random.uniform(key, shape)))
@@ -33,7 +33,7 @@ def rayleigh(
 def speckled(
     key: Key[Array, ""] | UInt32[Array, " two"],
     images: Images,
-    sigma: float | Float[Array, "*shape"],
+    sigma: float | Float[Array, "*sigmas"],
     *,
     centred: bool = False,
 ) -> Images:
