@@ -35,7 +35,7 @@ class DiConvAE(nnx.Module):
         options: Any = {"kernel_init": _ZEROS, "dtype": jnp.dtype(config.dtype), "rngs": rngs}
         widths, levels = (channels, *config.filters), range(len(config.filters))
 
-        def layer(before: int, after: int, level: int, up: bool) -> nnx.Module:
+        def layer(before: int, after: int, level: int, up: bool) -> Conv | ConvTranspose:
             if up and level < config.pooled:
                 return ConvTranspose(before, after, 4, **options)
             return Conv(before, after, 3, dilation=config.dilations[level], **options)
