@@ -38,8 +38,8 @@ class SegNet(nnx.Module):
             )
         options: Any = {"dtype": jnp.dtype(config.dtype), "rngs": rngs}
         norms: Any = {"momentum": config.norm_momentum, **options}
-        self.down: nnx.List[Level] = nnx.List()
-        self.up: nnx.List[Level] = nnx.List()
+        self.down: nnx.List = nnx.List()
+        self.up: nnx.List = nnx.List()
         for level, (width, count) in enumerate(zip(filters, counts, strict=True)):
             before = filters[level - 1] if level else channels
             self.down.append(Level((before, *[width] * count), **norms))
