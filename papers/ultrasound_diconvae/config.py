@@ -74,7 +74,10 @@ class TrainConfig:
     segmenter_epochs: int = 50
     segmenter_batch_size: int = 8
     segmenter_learning_rate: float = 1e-3
-    end_to_end_epochs: int = 5  # of the denoiser with the segmenter's loss: a remedy
+    schedule: Literal["constant", "cosine"] = "constant"  # of the rates; cosine falls to zero
+    strengths: tuple[float, ...] = ()  # parts of denoising, for more segmenters: a remedy
+    filters: tuple[str, ...] = ()  # classical ones, for more segmenters
+    joint: bool = False  # train denoiser and segmenter together too, by the latter's loss: a remedy
     log_every: int = 10  # steps
     checkpoint_minutes: float = 5.0  # changes no result
 
@@ -83,7 +86,6 @@ class TrainConfig:
 class EvaluateConfig:
     """What is measured on the test pictures."""
 
-    strengths: tuple[float, ...] = (0.25, 0.5, 0.75)  # parts of the denoised picture: a remedy
     batch_size: int = 16
     cases: int = 6  # shown as pictures
 

@@ -1,0 +1,89 @@
+"""Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.replication import tables
+from common.replication.figures import save
+from papers.ultrasound_diconvae import figures
+from papers.ultrasound_diconvae.picture import CLASSES
+
+Seeds = dict[str, dict[str, Any]]
+
+
+def render(results: Path) -> None:
+    """Write `tables/` and `figures/` of a results folder."""
+    seeds = json.loads((results / "metrics.json").read_text())["seeds"]
+    dataset = json.loads((results / "manifest.json").read_text())["dataset"]
+    note = dataset["description"]
+    if dataset["stand_in"]:
+        note = f"Stand-in data: {note}"
+    for name, table in make_tables(seeds, note).items():
+        tables.write(table, results / "tables", name)
+    drawn = {
+        "segmentation": figures.segmentation(seeds, note),
+        "despeckling": figures.despeckling(seeds, note),
+        "learning_curves": figures.learning(seeds, note),
+    }
+    with np.load(results / "samples.npz") as archive:
+        samples = dict(archive)
+    if samples:
+        drawn["cases"] = figures.cases(samples, note)
+    for name, figure in drawn.items():
+        save(figure, results / "figures" / f"{name}.png")
+
+
+def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
+    """Return what each kind of picture is worth, over seeds."""
+    first = next(iter(seeds.values()))
+
+    def rows(section: str, measures: tuple[str, ...]) -> tuple[tuple[tables.Cell, ...], ...]:
+        names = sorted(_at(first, section), key=lambda k: (k != "raw", k != "denoised", k))
+        return tuple(
+            (name, *(tables.over_seeds(seeds, f"{section}.{name}.{m}") for m in measures))
+            for name in names
+        )
+
+    shown = first["segmentation"]["raw"]["classes"]
+    classes = [name for name in CLASSES if name in shown]
+    measures: tuple[str, ...] = ("dice", "area_ratio", "hc_error_mm")
+    columns: tuple[str, ...] = ("Dice", "area, found / true", "head circumference, error in mm")
+    measures += tuple(f"classes.{name}.{m}" for name in classes for m in ("dice", "hd95"))
+    columns += tuple(f"{name}: {m}" for name in classes for m in ("Dice", "HD95"))
+    cleaning = ("speckle_index", "edge_preservation")
+    quality = ("psnr", "ssim", "gmsd")
+    known = quality if "psnr" in first["cleaning"]["raw"] else ()
+    return {
+        "segmentation": tables.Table(
+            f"SegNet trained and tested on each kind of picture. {note}",
+            ("pictures", *columns),
+            rows("segmentation", measures),
+        ),
+        "crossed": tables.Table(
+            f"SegNet trained on one kind of picture, tested on another. {note}",
+            ("trained on, tested on", *columns),
+            rows("crossed", measures),
+        ),
+        "cleaning": tables.Table(
+            f"What is left of speckle and of edges in test pictures. {note}",
+            ("pictures", "speckle index", "edge preservation", *(m.upper() for m in known)),
+            rows("cleaning", (*cleaning, *known)),
+        ),
+        "despeckling": tables.Table(
+            f"Test pictures found again under Rayleigh speckle. {note}",
+            ("sigma", "pictures", *(m.upper() for m in quality)),
+            tuple(
+                (sigma, *row)
+                for sigma in sorted(first["speckle"], key=float)
+                for row in rows(f"speckle.{sigma}", quality)
+            ),
+        ),
+    }
+
+
+def _at(metrics: dict[str, Any], section: str) -> dict[str, Any]:
+    head, _, rest = section.partition(".")
+    return metrics[head][rest] if rest else metrics[head]
