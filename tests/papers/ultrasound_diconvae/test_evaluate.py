@@ -49,7 +49,7 @@ def test_a_segmentation_that_marks_too_much() -> None:
     found = segmentation(more, part(labels, (0.5, 1.0)), CLASSES)
     assert found["area_ratio"] == pytest.approx((more > 0).sum() / (labels > 0).sum())
     assert found["classes"]["CSP"]["dice"] == 0
-    assert 0.5 <= found["classes"]["brain"]["hd95"] <= 2
+    assert found["classes"]["brain"]["hd95"] > 2  # the cavum is a hole in the true brain
     assert found["pictures"]["p0"] == pytest.approx(found["classes"]["brain"]["dice"] / 2)
     assert np.isnan(found["hc_error_mm"])  # nobody knows the circumference
 
