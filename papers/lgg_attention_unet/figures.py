@@ -100,7 +100,7 @@ def patients(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
         )
         left.axhline(mean, color=COLOURS[place], lw=0.8, ls="--")
     left.set(xlabel="test patients, in order", ylabel="Dice of the volume", ylim=(-0.03, 1.03))
-    left.legend(fontsize=7, frameon=False, loc="lower right")
+    left.legend(fontsize=7, frameon=False, loc="upper left")
     for place, name in enumerate(shown):
         found = np.array(
             [[seed[name]["size"][size]["dice"] for size in SIZES] for seed in seeds.values()],
