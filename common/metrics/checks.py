@@ -22,7 +22,7 @@ def check_images(images: jax.Array | np.ndarray, name: str = "images", minimum: 
         raise InputError(f"{name}: type {images.dtype}, wanted float in [0, 1]; divide by 255")
     if isinstance(images, jax.core.Tracer):
         return
-    low, high = float(images.min()), float(images.max())  # NaN where there is one
+    low, high = _range(images)  # NaN where there is one
     if not np.isfinite([low, high]).all():
         raise InputError(f"{name}: NaN or infinite values, wanted values in [0, 1]")
     if high > 1 + _ROUNDING:
@@ -52,7 +52,7 @@ def check_labels(labels: jax.Array | np.ndarray, name: str, classes: int) -> Non
         raise InputError(f"{name}: shape {labels.shape}, wanted at least one value")
     if isinstance(labels, jax.core.Tracer):
         return
-    low, high = int(labels.min()), int(labels.max())
+    low, high = map(int, _range(labels))
     if low < 0 or high >= classes:
         hint = "; mask > 0?" if high == 255 and classes == 2 else ""
         raise InputError(f"{name}: labels {low} to {high}, wanted 0 to {classes - 1}{hint}")
@@ -65,7 +65,7 @@ def check_probabilities(values: jax.Array | np.ndarray, name: str) -> None:
     check_finite(values, name)
     if isinstance(values, jax.core.Tracer):
         return
-    low, high = float(values.min()), float(values.max())
+    low, high = _range(values)
     if low < -_ROUNDING or high > 1 + _ROUNDING:
         raise InputError(
             f"{name}: values {low:g} to {high:g}, wanted [0, 1]; mask / 255, or sigmoid of logits?"
@@ -84,6 +84,12 @@ def check_same_shape(
     """Raise InputError unless both have one shape."""
     if a.shape != b.shape:
         raise InputError(f"{names[0]} {a.shape} and {names[1]} {b.shape}: wanted one shape")
+
+
+def _range(values: jax.Array | np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest value, of a constant of a jitted function too."""
+    with jax.ensure_compile_time_eval():
+        return float(values.min()), float(values.max())
 
 
 def _check_count(items: jax.Array | np.ndarray, name: str, minimum: int) -> None:
