@@ -17,6 +17,7 @@ from papers.lgg_attention_unet.data import Part, Prepared, Stack
 from papers.lgg_attention_unet.inference import Segmenter
 from papers.lgg_attention_unet.train import networks, trained_network
 
+BATCH = 32  # slices that the source's metric is taken of at once
 Maps = Float[np.ndarray, "slices height width"]
 
 
@@ -110,9 +111,8 @@ def _distances(
 def _published(part: Part, found: list[Maps], config: Config) -> dict[str, float]:
     """Return the source's soft IoU, and Dice, of probabilities: means over its batches."""
     masks, maps = part.masks.astype(np.float32), np.concatenate(found)
-    size, smooth = 32, config.train.smooth
-    starts = range(0, len(masks), size)
-    chosen = [(maps[s : s + size], masks[s : s + size]) for s in starts]
+    smooth, starts = config.train.smooth, range(0, len(masks), BATCH)
+    chosen = [(maps[s : s + BATCH], masks[s : s + BATCH]) for s in starts]
     return {
         "soft_iou": _mean(np.array([float(soft_iou(p, t, smooth=smooth)) for p, t in chosen])),
         "soft_dice": _mean(np.array([float(soft_dice(p, t, smooth=smooth)) for p, t in chosen])),
