@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,28 @@ def found(study: str) -> list[Path]:
     """Return the folders of a study's committed results, sorted."""
     manifests = (studies.folder(study) / "results").glob("*/manifest.json")
     return sorted(file.parent for file in manifests)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What tables and figures are drawn from."""
+
+    seeds: dict[str, dict[str, Any]]  # metrics by seed
+    manifest: dict[str, Any]
+    samples: dict[str, np.ndarray]
+
+    @property
+    def note(self) -> str:
+        """What the data is, with the word stand-in where it is one."""
+        dataset = self.manifest["dataset"]
+        return "Stand-in data: " * dataset["stand_in"] + dataset["description"]
+
+
+def contents(results: Path) -> Contents:
+    """Read the files of a results folder."""
+    seeds = json.loads((results / "metrics.json").read_text())["seeds"]
+    with np.load(results / "samples.npz") as archive:
+        return Contents(seeds, manifest(results), dict(archive))
 
 
 def manifest(results: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from common.data.loader import in_batches
 from common.training.rng import Streams
 from common.training.stopping import EarlyStop, Plateau
 from papers.camcan_cfg.config import BrainAgeConfig
@@ -30,11 +31,8 @@ class Reader:
 
     def __call__(self, images: np.ndarray, batch: int = 128) -> np.ndarray:
         """Return [n, 3]: age in years, sex (1 female … 2 male), slice number, of [n, h, w, 1]."""
-        padded = np.pad(images, ((0, -len(images) % batch), (0, 0), (0, 0), (0, 0)))
-        read = [
-            self.apply(self.params, padded[i : i + batch]) for i in range(0, len(padded), batch)
-        ]
-        return np.concatenate(read)[: len(images)] * self.std + self.mean
+        read = in_batches(partial(self.apply, self.params), images, batch)
+        return read * self.std + self.mean
 
 
 @partial(jax.jit, static_argnums=0)

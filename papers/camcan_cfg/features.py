@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from common.data.loader import in_batches
 from common.nn.inception import inception_features, load_inception
 from common.nn.weights import inception_path
 
@@ -28,10 +29,7 @@ class Extractor:
         self, images: Float[np.ndarray, "n height width 1"]
     ) -> Float[np.ndarray, "n features"]:
         """Return the features of slices in [0, 1]."""
-        padded = np.pad(images, ((0, -len(images) % self._batch), (0, 0), (0, 0), (0, 0)))
-        starts = range(0, len(padded), self._batch)
-        found = [np.asarray(self._compiled(padded[i : i + self._batch])) for i in starts]
-        return np.concatenate(found)[: len(images)]
+        return in_batches(self._compiled, images, self._batch)
 
 
 @jax.jit

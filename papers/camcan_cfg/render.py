@@ -1,12 +1,10 @@
 """Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
 
-import json
 from pathlib import Path
-
-import numpy as np
 
 from common.replication import reported, tables
 from common.replication.figures import save
+from common.replication.results import contents
 from papers.camcan_cfg import figures
 from papers.camcan_cfg.claims import SCALES
 
@@ -16,23 +14,18 @@ QUALITY = (("fid768", "FID-768"), ("kid", "KID"), ("ssim", "SSIM"))
 
 def render(results: Path) -> None:
     """Write `tables/` and `figures/` of a results folder."""
-    seeds = json.loads((results / "metrics.json").read_text())["seeds"]
-    manifest = json.loads((results / "manifest.json").read_text())
+    found = contents(results)
+    seeds, samples, note = found.seeds, found.samples, found.note
     source = reported.read(Path(__file__).with_name("reported.toml"))
-    note = manifest["dataset"]["description"]
-    if manifest["dataset"]["stand_in"]:
-        note = f"Stand-in data: {note}"
     for name, table in make_tables(seeds, source, note).items():
         tables.write(table, results / "tables", name)
-    with np.load(results / "samples.npz") as archive:
-        samples = dict(archive)
     for name, figure in {
         "sampling_process": figures.process_figure(samples, note),
         "ages": figures.age_figure(samples, note),
         "guidance_grid": figures.guidance_figure(samples, note),
         "nearest_neighbours": figures.neighbour_figure(samples, note),
         "learning_curves": figures.learning_figure(
-            seeds, source, manifest["config"]["train"]["prediction"], note
+            seeds, source, found.manifest["config"]["train"]["prediction"], note
         ),
         "guidance_curves": figures.guidance_curves(seeds, source, note),
     }.items():

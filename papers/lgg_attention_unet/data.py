@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import common
 from common.data import builder, hashing, kaggle_lgg
-from common.data.images import Window, cut, resize_area, window
+from common.data.images import Window, cut, resize_8_bits, resize_area, window
 from common.data.loader import ArraySource
 from common.data.raw import BadFile, number, read_table, refusal
 from common.data.splits import PARTS
@@ -159,8 +159,7 @@ def network_input(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices
     images = cut(stack.images, seen(stack, config))
     if images.shape[1:3] == (config.height, config.width):
         return images
-    channels = [resize_area(images[..., c], config.height, config.width) for c in range(3)]
-    return np.rint(np.stack(channels, -1)).astype(np.uint8)
+    return resize_8_bits(images, config.height, config.width)
 
 
 def network_target(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices height width 1"]:

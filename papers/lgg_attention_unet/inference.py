@@ -7,6 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, UInt8
 
 from common.data.images import paste, resize_area
+from common.data.loader import in_batches
 from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.data import Stack, network_input, scale, seen
 from papers.lgg_attention_unet.model import AttentionUNet
@@ -18,8 +19,7 @@ class Segmenter:
     """A trained network as a function of stacks.
 
     Its window of the pictures is brought to the network's size by the mean over areas;
-    probabilities go back bilinearly, and are 0 outside of the window. The last batch is filled
-    up, so that one program is compiled.
+    probabilities go back bilinearly, and are 0 outside of the window.
     """
 
     def __init__(self, network: AttentionUNet, config: Config):
@@ -42,11 +42,9 @@ class Segmenter:
 
     def __call__(self, stack: Stack) -> Float32[np.ndarray, "slices height width"]:
         """Return the probability of tumour in every pixel of the stack's own pictures."""
-        images, size = self._input(stack), self._config.evaluate.batch_size
-        padded = np.pad(images, ((0, -len(images) % size), (0, 0), (0, 0), (0, 0)))
-        starts = range(0, len(padded), size)
-        parts = [np.asarray(self._run(padded[start : start + size])[0]) for start in starts]
-        return self._output(np.concatenate(parts)[: len(images)], stack)
+        size = self._config.evaluate.batch_size
+        found = in_batches(lambda images: self._run(images)[0], self._input(stack), size)
+        return self._output(found, stack)
 
     def one(
         self, stack: Stack, index: int

@@ -17,7 +17,7 @@ from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
 from common.data import scans
-from common.data.images import resize_area
+from common.data.images import resize_8_bits, resize_area
 from common.data.kaggle_lgg import FLAIR
 from common.data.raw import BadFile, refusal
 from common.data.scans import Scan
@@ -114,8 +114,7 @@ def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) 
         for count, size in zip((rows, columns), scan.pixel, strict=True)
     )
     if stretched := (height, width) != (rows, columns):
-        channels = [resize_area(images[..., c], height, width) for c in range(3)]
-        images = np.rint(np.stack(channels, -1)).astype(np.uint8)
+        images = resize_8_bits(images, height, width)
     found = segment(Stack(scan.files[0].name, images, np.zeros(images.shape[:3], bool)))
     return resize_area(found, rows, columns) if stretched else found
 

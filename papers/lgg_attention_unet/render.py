@@ -1,13 +1,11 @@
 """Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from common.replication import tables
 from common.replication.figures import save
+from common.replication.results import contents
 from papers.lgg_attention_unet import figures
 from papers.lgg_attention_unet.config import SIZES
 from papers.lgg_attention_unet.figures import NAMES, per_patient
@@ -36,19 +34,14 @@ Seeds = dict[str, dict[str, Any]]
 
 def render(results: Path) -> None:
     """Write `tables/` and `figures/` of a results folder."""
-    seeds = json.loads((results / "metrics.json").read_text())["seeds"]
-    dataset = json.loads((results / "manifest.json").read_text())["dataset"]
-    note = dataset["description"]
-    if dataset["stand_in"]:
-        note = f"Stand-in data: {note}"
+    found = contents(results)
+    seeds, samples, note = found.seeds, found.samples, found.note
     for name, table in make_tables(seeds, note).items():
         tables.write(table, results / "tables", name)
     drawn = {
         "patients": figures.patients(seeds, note),
         "learning_curves": figures.learning(seeds, note),
     }
-    with np.load(results / "samples.npz") as archive:
-        samples = dict(archive)
     for kind, what in (("typical", "Typical test patients"), ("worst", "Failures: the worst ones")):
         if f"{kind}_image" in samples:
             title = f"{what}, the slice with most tumour: truth green, found red\n{note}"

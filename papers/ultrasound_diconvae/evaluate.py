@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import UInt8
 
+from common.data.loader import in_batches
 from common.metrics.biometry import area_ratio, head_circumference
 from common.metrics.gmsd import gmsd
 from common.metrics.overlap import overlap
@@ -84,11 +85,8 @@ class Labeller:
         )
 
     def __call__(self, images: Pictures) -> Labels:
-        """Return the class of every pixel; the last batch is filled up."""
-        padded = np.pad(images, ((0, -len(images) % self._size), (0, 0), (0, 0), (0, 0)))
-        starts = range(0, len(padded), self._size)
-        parts = [self._run(jnp.asarray(padded[s : s + self._size], jnp.float32)) for s in starts]
-        return np.concatenate(jax.device_get(parts))[: len(images)]
+        """Return the class of every pixel."""
+        return in_batches(self._run, images.astype(np.float32), self._size)
 
 
 def segmentation(found: Labels, part: Part, classes: tuple[str, ...]) -> dict[str, Any]:

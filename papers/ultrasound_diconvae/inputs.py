@@ -1,11 +1,11 @@
 """What a segmenter is shown: pictures as they are, denoised, partly denoised, or filtered."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import UInt8
 
+from common.data.loader import in_batches
 from papers.ultrasound_diconvae.config import Config
 from papers.ultrasound_diconvae.filters import BASELINES
 from papers.ultrasound_diconvae.models.denoiser import DiConvAE
@@ -42,11 +42,8 @@ class Inputs:
         )
 
     def _denoised(self, images: Pictures) -> np.ndarray:
-        """Return denoised pictures in [0, 1]; the last batch is filled up."""
-        padded = np.pad(images, ((0, -len(images) % self._size), (0, 0), (0, 0), (0, 0)))
-        starts = range(0, len(padded), self._size)
-        parts = [self._run(jnp.asarray(padded[s : s + self._size], jnp.float32)) for s in starts]
-        return np.concatenate(jax.device_get(parts))[: len(images)]
+        """Return denoised pictures in [0, 1]."""
+        return in_batches(self._run, images.astype(np.float32), self._size)
 
 
 def in_8_bits(images: np.ndarray) -> Pictures:

@@ -1,13 +1,11 @@
 """Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from common.replication import tables
 from common.replication.figures import save
+from common.replication.results import contents
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae.picture import CLASSES
 
@@ -16,11 +14,8 @@ Seeds = dict[str, dict[str, Any]]
 
 def render(results: Path) -> None:
     """Write `tables/` and `figures/` of a results folder."""
-    seeds = json.loads((results / "metrics.json").read_text())["seeds"]
-    dataset = json.loads((results / "manifest.json").read_text())["dataset"]
-    note = dataset["description"]
-    if dataset["stand_in"]:
-        note = f"Stand-in data: {note}"
+    found = contents(results)
+    seeds, samples, note = found.seeds, found.samples, found.note
     for name, table in make_tables(seeds, note).items():
         tables.write(table, results / "tables", name)
     drawn = {
@@ -28,8 +23,6 @@ def render(results: Path) -> None:
         "despeckling": figures.despeckling(seeds, note),
         "learning_curves": figures.learning(seeds, note),
     }
-    with np.load(results / "samples.npz") as archive:
-        samples = dict(archive)
     if samples:
         drawn["cases"] = figures.cases(samples, note)
     for name, figure in drawn.items():
