@@ -14,7 +14,7 @@ from papers.lgg_attention_unet import data
 from papers.lgg_attention_unet.baseline import fit_threshold
 from papers.lgg_attention_unet.config import SIZES, Config
 from papers.lgg_attention_unet.data import Part, Prepared, Stack
-from papers.lgg_attention_unet.inference import Segmenter
+from papers.lgg_attention_unet.inference import Segmenter, marked
 from papers.lgg_attention_unet.train import networks, trained_network
 
 BATCH = 32  # slices that the source's metric is taken of at once
@@ -50,11 +50,12 @@ def measure(part: Part, found: list[Maps], config: Config) -> dict[str, Any]:
     patients with tumour from those without: AUROC of the summed probability, F1 of whether any
     pixel is marked.
     """
-    masks, marked = part.masks, np.concatenate(found) >= config.evaluate.threshold
-    counts = overlap(marked, masks, 2)
+    masks = part.masks
+    tumour = np.concatenate([marked(one, config.evaluate) for one in found])
+    counts = overlap(tumour, masks, 2)
     patients = PatientOverlap.of(counts, part.owners.tolist())
     per_slice, scores = _scores(counts), _scores(patients.counts)
-    with_tumour, marks = _any(masks), _any(marked)
+    with_tumour, marks = _any(masks), _any(tumour)
     ill = np.asarray(patients.counts.target)[:, 1] > 0
     said = np.asarray(patients.counts.predicted)[:, 1] > 0
     area = masks.mean((1, 2))
@@ -72,7 +73,7 @@ def measure(part: Part, found: list[Maps], config: Config) -> dict[str, Any]:
         },
         "slice": {
             **{name: _mean(values[with_tumour]) for name, values in per_slice.items()},
-            **_distances(marked, masks),
+            **_distances(tumour, masks),
             "missed": _mean(~marks[with_tumour]),
             "false": _mean(marks[~with_tumour]),
             "n": int(with_tumour.sum()),

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, UInt8
+from jaxtyping import Array, Bool, Float, Float32, UInt8
+from skimage.measure import label
 
 from common.data.images import paste, resize_area
 from common.data.loader import in_batches
-from papers.lgg_attention_unet.config import Config
+from papers.lgg_attention_unet.config import Config, EvaluateConfig
 from papers.lgg_attention_unet.data import Stack, network_input, scale, seen
 from papers.lgg_attention_unet.model import AttentionUNet
 
@@ -63,6 +64,21 @@ class Segmenter:
         rows, columns = around = seen(stack, self._config.data)
         size = (rows.stop - rows.start, columns.stop - columns.start)
         return paste(_resized(maps, *size), around, *stack.masks.shape[1:])
+
+
+def marked(
+    found: Float32[np.ndarray, "slices height width"], config: EvaluateConfig
+) -> Bool[np.ndarray, "slices height width"]:
+    """Return which pixels of a patient's stack are tumour, given the probability of each.
+
+    With `config.largest` only the largest connected part is kept, over slices and corners, as Buda
+    et al. 2019 do.
+    """
+    masks = np.asarray(found >= config.threshold)
+    if not config.largest or not masks.any():
+        return masks
+    parts = label(masks, connectivity=3)
+    return np.asarray(parts == np.bincount(parts[masks]).argmax())
 
 
 def _resized(maps: np.ndarray, height: int, width: int) -> Float32[np.ndarray, "n height width"]:

@@ -27,7 +27,7 @@ from common.replication.figures import png
 from papers.lgg_attention_unet import figures
 from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.data import Stack
-from papers.lgg_attention_unet.inference import Segmenter
+from papers.lgg_attention_unet.inference import Segmenter, marked
 from papers.lgg_attention_unet.train import CONFIG, restore
 
 SHOWN = 12  # slices of a volume, at most
@@ -66,7 +66,7 @@ def predict(
             raise refusal(f"--input {source}", [f"{one.files[0].name}: {reason}"]) from None
         images = _three_channels(scans.in_8_bits(scan.images))
         found = probabilities(segment, images, scan)
-        masks = np.asarray(found >= config.evaluate.threshold)
+        masks = marked(found, config.evaluate)
         contents = scans.mask_files(scan, masks), overlays(scan, images, masks)
         scans.write(
             {

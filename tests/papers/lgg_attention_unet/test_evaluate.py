@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from papers.lgg_attention_unet.baseline import fit_threshold
-from papers.lgg_attention_unet.config import Config
+from papers.lgg_attention_unet.config import Config, EvaluateConfig
 from papers.lgg_attention_unet.data import Part, Stack
 from papers.lgg_attention_unet.evaluate import measure
+from papers.lgg_attention_unet.inference import marked
 
 
 def patient(name: str, masks: np.ndarray, bright: int = 200) -> Stack:
@@ -86,6 +87,21 @@ def test_the_threshold_decides_and_soft_scores_do_not_need_it(part: Part) -> Non
     assert found["published"]["soft_iou"] == pytest.approx(
         (both + 0.1) / (total - both + 0.1), 1e-4
     )
+
+
+def test_the_largest_part_of_a_volume_is_kept_over_slices_and_corners() -> None:
+    corner = np.zeros((3, 20, 20), bool)
+    corner[2, 8:10, 8:10] = True  # touches the square of the slice before at one corner
+    alone = np.zeros((3, 20, 20), bool)
+    alone[0, 15:19, 15:19] = True
+    (found,) = maps(square(4) | corner | alone)
+    every, largest = EvaluateConfig(), EvaluateConfig(largest=True)
+    np.testing.assert_array_equal(marked(found, every), square(4) | corner | alone)
+    np.testing.assert_array_equal(marked(found, largest), square(4) | corner)
+    assert not marked(found / 10, largest).any()
+    part = Part((patient("a", square(4) | corner),))
+    assert measure(part, [found], Config(evaluate=largest))["patient"]["dice"] == 1
+    assert measure(part, [found], Config(evaluate=every))["patient"]["precision"] < 1
 
 
 def test_the_threshold_baseline_finds_a_threshold_that_separates(part: Part) -> None:
