@@ -46,11 +46,7 @@ def speckle_index(
     Raises InputError for values outside [0, 1], NaN, a window of less than 2 or that does not fit,
     and regions of another shape.
     """
-    check_images(images, "images")
-    if not 2 <= window <= min(images.shape[1:3]):
-        raise InputError(
-            f"window of {window} pixels: wanted 2 up to the side of {images.shape[1:3]} images"
-        )
+    _check_window(images, window)
     return _index(images[..., 0], _regions(images, regions), window)
 
 
@@ -67,6 +63,23 @@ def envelope_snr(images: Images, regions: Regions | None = None) -> Float[Array,
 def equivalent_looks(images: Images, regions: Regions | None = None) -> Float[Array, " batch"]:
     """Return equation (3), the equivalent number of looks; arguments and errors as (2)'s."""
     return jnp.square(envelope_snr(images, regions))
+
+
+def homogeneous_regions(images: Images, window: int) -> Bool[np.ndarray, "batch height width"]:
+    """Return each image's square window of the lowest s / m, as a region for (2) and (3).
+
+    Windows of a mean up to 1/255 do not count; an image of nothing else has an empty region. Choose
+    it on the raw image, and measure the same region of what filters make of it. Raises InputError
+    as `speckle_index` does.
+    """
+    _check_window(images, window)
+    ratio = np.asarray(_ratios(images[..., 0], np.ones(images.shape[:3], bool), window)[0])
+    regions = np.zeros(images.shape[:3], bool)
+    for region, found in zip(regions, ratio, strict=True):
+        if np.isfinite(found).any():
+            row, column = np.unravel_index(np.nanargmin(found), found.shape)
+            region[row : row + window, column : column + window] = True
+    return regions
 
 
 def edge_preservation(
@@ -89,14 +102,20 @@ def edge_preservation(
 @partial(jax.jit, static_argnames="window")
 def _index(x: Plane, inside: AnyArray, window: int) -> Array:
     """Return equation (1)."""
+    ratio, counted = _ratios(x, inside, window)
+    return jnp.where(counted, ratio, 0).sum((1, 2)) / counted.sum((1, 2))
+
+
+@partial(jax.jit, static_argnames="window")
+def _ratios(x: Plane, inside: AnyArray, window: int) -> tuple[Array, Array]:
+    """Return s / m of every window, NaN where it does not count, and whether it does."""
     centre = x.mean((1, 2), keepdims=True)  # squares about it keep float32's digits
     shift = _windows(x - centre, window)
     variance = jnp.maximum(_windows(jnp.square(x - centre), window) - jnp.square(shift), 0)
     mean = centre + shift
     share = _windows(inside.astype(x.dtype), window)
     counted = (share > 1 - 0.5 / window**2) & (mean > _BLACK)
-    ratio = jnp.where(counted, root(variance) / jnp.where(counted, mean, 1), 0)
-    return ratio.sum((1, 2)) / counted.sum((1, 2))
+    return jnp.where(counted, root(variance) / jnp.where(counted, mean, 1), jnp.nan), counted
 
 
 @jax.jit
@@ -114,6 +133,14 @@ def _correlation(x: Plane, y: Plane, inside: AnyArray) -> Array:
     x, y = (_centred(_laplacian(z), inside) for z in (x, y))
     energy = root(jnp.square(x).sum((1, 2))) * root(jnp.square(y).sum((1, 2)))
     return (x * y).sum((1, 2)) / energy
+
+
+def _check_window(images: Images, window: int) -> None:
+    check_images(images, "images")
+    if not 2 <= window <= min(images.shape[1:3]):
+        raise InputError(
+            f"window of {window} pixels: wanted 2 up to the side of {images.shape[1:3]} images"
+        )
 
 
 def _regions(images: Images, regions: Regions | None) -> AnyArray:

@@ -13,7 +13,12 @@ from common.metrics.biometry import area_ratio, head_circumference
 from common.metrics.gmsd import gmsd
 from common.metrics.overlap import overlap
 from common.metrics.psnr import psnr
-from common.metrics.speckle import edge_preservation, speckle_index
+from common.metrics.speckle import (
+    edge_preservation,
+    equivalent_looks,
+    homogeneous_regions,
+    speckle_index,
+)
 from common.metrics.ssim import ssim
 from common.metrics.surface import surface_distances
 from common.replication.run import Evaluation, Run
@@ -145,11 +150,17 @@ def _circumference_errors(found: Labels, part: Part) -> list[float]:
 
 
 def cleaning(images: Pictures, part: Part) -> dict[str, Any]:
-    """Return how much speckle and how much of the edges is left; against clean ones if known."""
+    """Return how much speckle and how much of the edges is left; against clean ones if known.
+
+    `looks` is the median over pictures of the equivalent number of looks in the most homogeneous
+    window of the picture before, an eighth of its height wide.
+    """
     now, before = images / np.float32(255), part.images / np.float32(255)
     edges = np.asarray(edge_preservation(before, now))
+    even = homogeneous_regions(before, max(2, before.shape[1] // 8))
     found: dict[str, Any] = {
         "speckle_index": _mean(np.asarray(speckle_index(now))),
+        "looks": float(np.nanmedian(equivalent_looks(now, even))),
         "edge_preservation": _mean(edges),
         "pictures": dict(zip(part.names, edges.tolist(), strict=True)),
     }

@@ -46,7 +46,7 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
     columns: tuple[str, ...] = ("Dice", "area, found / true", "head circumference, error in mm")
     measures += tuple(f"classes.{name}.{m}" for name in classes for m in ("dice", "hd95"))
     columns += tuple(f"{name}: {m}" for name in classes for m in ("Dice", "HD95"))
-    cleaning = ("speckle_index", "edge_preservation")
+    cleaning = ("speckle_index", "looks", "edge_preservation")
     quality = ("psnr", "ssim", "gmsd")
     known = quality if "psnr" in first["cleaning"]["raw"] else ()
     return {
@@ -62,7 +62,13 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
         ),
         "cleaning": tables.Table(
             f"What is left of speckle and of edges in test pictures. {note}",
-            ("pictures", "speckle index", "edge preservation", *(m.upper() for m in known)),
+            (
+                "pictures",
+                "speckle index",
+                "ENL of an even window",
+                "edge preservation",
+                *(m.upper() for m in known),
+            ),
             rows("cleaning", (*cleaning, *known)),
         ),
         "despeckling": tables.Table(

@@ -9,6 +9,7 @@ from common.metrics.speckle import (
     edge_preservation,
     envelope_snr,
     equivalent_looks,
+    homogeneous_regions,
     speckle_index,
 )
 
@@ -49,6 +50,19 @@ def test_mean_of_looks_and_smoothing_move_them_as_they_must():
     blurred = (RAYLEIGH[:, 1:] + RAYLEIGH[:, :-1]) / 2
     assert np.all(speckle_index(blurred) < speckle_index(RAYLEIGH))
     assert np.all(edge_preservation(RAYLEIGH[:, 1:], blurred) < 0.9)
+
+
+def test_the_most_homogeneous_window_is_found_and_black_is_none():
+    x = np.zeros((2, 60, 80, 1), np.float32)
+    x[0, 10:50, 10:70] = random.random((40, 60, 1))
+    x[0, 20:30, 40:50] = 0.5 + 0.01 * random.random((10, 10, 1))
+    regions = homogeneous_regions(x, 10)
+    assert regions[0].sum() == 100
+    assert regions[0, 20:30, 40:50].all()
+    assert not regions[1].any()
+    assert float(equivalent_looks(x, regions)[0]) > 1000
+    with pytest.raises(InputError, match="window of 61"):
+        homogeneous_regions(x, 61)
 
 
 def test_regions_leave_out_the_rest():
