@@ -26,9 +26,8 @@ from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 
-from common.files import write_atomic  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.torch_process import in_turn, process  # noqa: E402
-from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 
 RATE, SMOOTH = 1e-4, 0.1  # as published
 JAX, HALF, TORCH, KERAS = "JAX", "JAX bf16", "PyTorch", "Keras"
@@ -151,9 +150,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [Size((4, 8, 12), 16, 2, rounds=2)] if options.tiny else SIZES[: 1 + options.all]
     result = {"sizes": [measure(size, options) for size in sizes], "machine": machine()}
-    write_atomic(options.out / "attention_unet.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "attention_unet.md", table(result))
-    print(table(result))
+    write(options.out, "attention_unet", result, table(result))
 
 
 if __name__ == "__main__":

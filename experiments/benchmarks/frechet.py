@@ -13,7 +13,6 @@ from common import xla
 xla.configure()  # before JAX is imported
 
 import argparse  # noqa: E402
-import json  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -21,9 +20,8 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 import scipy.linalg  # noqa: E402
 
-from common.files import write_atomic  # noqa: E402
 from common.metrics.frechet import Statistics, gaussian_frechet_distance  # noqa: E402
-from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 
 
 def pooled_features(images: int, features: int, shift: float) -> np.ndarray:
@@ -99,9 +97,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     result = measure(options)
-    write_atomic(options.out / "frechet.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "frechet.md", table(result))
-    print(table(result))
+    write(options.out, "frechet", result, table(result))
 
 
 if __name__ == "__main__":

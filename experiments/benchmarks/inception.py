@@ -13,7 +13,6 @@ from common import xla
 xla.configure()  # before JAX is imported
 
 import argparse  # noqa: E402
-import json  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -22,10 +21,9 @@ from pathlib import Path  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
-from common.files import write_atomic  # noqa: E402
 from common.nn.inception import inception_features, inception_parameters  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.torch_process import gemm_rate, in_turn, torch_process  # noqa: E402
-from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 
 WIDTHS = (768, 2048)  # of the study, and of FID elsewhere
 
@@ -113,9 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
-    write_atomic(options.out / "inception.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "inception.md", table(result))
-    print(table(result))
+    write(options.out, "inception", result, table(result))
 
 
 if __name__ == "__main__":

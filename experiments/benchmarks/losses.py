@@ -14,7 +14,6 @@ from common import xla
 xla.configure()  # before JAX is imported
 
 import argparse  # noqa: E402
-import json  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -23,13 +22,12 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from common.files import write_atomic  # noqa: E402
 from common.metrics.lpips import lpips  # noqa: E402
 from common.metrics.ssim import ms_ssim  # noqa: E402
 from common.nn.perceptual import LAYOUTS, perceptual_network  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.ssim import smooth_images  # noqa: E402
 from experiments.benchmarks.torch_process import gemm_rate, in_turn, torch_process  # noqa: E402
-from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 
 NAMES = {
     "ms_ssim": "MS-SSIM, pytorch-msssim",
@@ -134,9 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
-    write_atomic(options.out / "losses.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "losses.md", table(result))
-    print(table(result))
+    write(options.out, "losses", result, table(result))
 
 
 if __name__ == "__main__":

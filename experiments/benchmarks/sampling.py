@@ -14,7 +14,6 @@ xla.configure()  # before JAX is imported
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -31,8 +30,8 @@ from common.diffusion.guidance import guided_eps  # noqa: E402
 from common.diffusion.samplers import ddim_step, ddim_times  # noqa: E402
 from common.diffusion.sampling import sample  # noqa: E402
 from common.diffusion.schedule import Schedule  # noqa: E402
-from common.files import write_atomic  # noqa: E402
-from experiments.benchmarks.unet_step import machine  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
+from experiments.benchmarks.torch_process import torch_process  # noqa: E402
 from papers.camcan_cfg.config import ModelConfig  # noqa: E402
 from papers.camcan_cfg.models.convert import from_monai  # noqa: E402
 from papers.camcan_cfg.models.unet import UNet  # noqa: E402
@@ -44,7 +43,6 @@ SHAPE = (48, 64, 1)
 SCALE = 3.0
 UNCONDITIONAL = np.full(3, -1, np.float32)
 SCHEDULE = Schedule.linear()
-RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
 
 SCAN, LOOP = "JAX, one program, {n} images", "JAX, loop of steps, 1 image"
 TORCH_BATCH, TORCH_LOOP = "PyTorch, loop of steps, {n} images", "PyTorch, loop of steps, 1 image"
@@ -89,49 +87,14 @@ def timed(draw: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-class Torch:
-    """The other process: draws `count` images and says how long it took."""
-
-    def __init__(self, python: str, folder: Path):
-        script = Path(__file__).with_name("sampling_torch.py")
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [python, script, folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.version = self.answer()
-
-    def answer(self) -> str:
-        """Return the next line of the other process; SystemExit where there is none."""
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit(f"PyTorch side ended: run {' '.join(map(str, self.process.args))}")
-        return line
-
-    def draw(self, count: int) -> tuple[float, np.ndarray]:
-        """Return seconds and images."""
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
-        return float(self.answer()), np.load(self.folder / "images.npy")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict:
     count, steps = options.images, options.steps
     setting = {"model": asdict(MODEL), "steps": steps, "scale": SCALE}
     (folder / "setting.json").write_text(json.dumps(setting))
-    unet, torch = network(), None
+    unet, version, ask = network(), None, None
     if options.torch_python:
-        torch = stack.enter_context(Torch(options.torch_python, folder))
+        side = torch_process(options.torch_python, "sampling_torch.py", folder)
+        version, ask = stack.enter_context(side)
         nnx.update(unet, from_monai(dict(np.load(folder / "weights.npz")), MODEL))
 
     ages = np.linspace(20, 88, count)
@@ -144,20 +107,21 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
     compilation = time.perf_counter() - start
     single = draw_in_a_loop(unet, noise[:1], conditions[:1], steps)
     differences = {LOOP: np.abs(single - images[:1]).max()}
-    if torch:
+    if ask:
         np.savez(
             folder / "inputs.npz", noise=noise, conditions=conditions, unconditional=UNCONDITIONAL
         )
-        differences[TORCH_BATCH] = np.abs(torch.draw(count)[1] - images).max()
-        differences[TORCH_LOOP] = np.abs(torch.draw(1)[1] - images[:1]).max()
+        for name, n in ((TORCH_BATCH, count), (TORCH_LOOP, 1)):
+            ask(str(n))
+            differences[name] = np.abs(np.load(folder / "images.npy") - images[:n]).max()
 
     seconds: dict[str, list[float]] = {name: [] for name in (SCAN, *differences)}
     for _ in range(options.rounds):
         seconds[SCAN].append(timed(lambda: draw_at_once(unet, conditions, steps)) / count)
         seconds[LOOP].append(timed(lambda: draw_in_a_loop(unet, noise[:1], conditions[:1], steps)))
-        if torch:
-            seconds[TORCH_BATCH].append(torch.draw(count)[0] / count)
-            seconds[TORCH_LOOP].append(torch.draw(1)[0])
+        if ask:
+            seconds[TORCH_BATCH].append(ask(str(count))[0] / count)
+            seconds[TORCH_LOOP].append(ask("1")[0])
     return {
         **setting,
         "images": count,
@@ -166,7 +130,7 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
         "seconds_per_image": seconds,
         "largest_difference_of_a_picture": {k: float(v) for k, v in differences.items()},
         "first_calls_seconds": compilation,
-        "torch": torch.version if torch else None,
+        "torch": version,
         "machine": machine(),
     }
 
@@ -213,9 +177,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         result = measure(options, Path(folder), stack)
-    write_atomic(options.out / "sampling.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "sampling.md", table(result))
-    print(table(result))
+    write(options.out, "sampling", result, table(result))
 
 
 if __name__ == "__main__":

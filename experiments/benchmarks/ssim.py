@@ -12,7 +12,6 @@ from common import xla
 xla.configure()  # before JAX is imported
 
 import argparse  # noqa: E402
-import json  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from itertools import combinations, islice  # noqa: E402
@@ -21,10 +20,9 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402
 
-from common.files import write_atomic  # noqa: E402
 from common.metrics.ssim import WINDOW, all_pairs_ssim, ssim  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.torch_process import gemm_rate, torch_process  # noqa: E402
-from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 
 
 def smooth_images(count: int, height: int, width: int) -> np.ndarray:
@@ -100,9 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
-    write_atomic(options.out / "ssim.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "ssim.md", table(result))
-    print(table(result))
+    write(options.out, "ssim", result, table(result))
 
 
 if __name__ == "__main__":

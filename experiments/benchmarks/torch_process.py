@@ -27,7 +27,10 @@ def torch_process(
 def process(
     command: Sequence[str | Path], name: str
 ) -> Iterator[tuple[str, Callable[[str], list[float]]]]:
-    """Start a side of a benchmark; yield its first line and a question, as `torch_process`."""
+    """Start a side of a benchmark; yield its first line and a question, as `torch_process`.
+
+    Raises SystemExit where the side ends before it answers.
+    """
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as started:
         assert started.stdin
@@ -38,24 +41,26 @@ def process(
 
         def ask(line: str) -> list[float]:
             print(line, file=started.stdin, flush=True)
-            return [float(number) for number in started.stdout.readline().split()]
+            if not (answer := started.stdout.readline()):
+                raise SystemExit(f"{name} ended at {line!r}: its last words are above")
+            return [float(number) for number in answer.split()]
 
         yield version, ask
         started.stdin.close()
 
 
-def in_turn(ours: Callable, theirs: Callable[[], float], rounds: int) -> dict:
+def in_turn(ours: Callable, theirs: Callable[[], float], rounds: int, name: str = "torch") -> dict:
     """Return the seconds of both sides in turn, and the median of the ratio within a round.
 
-    `ours` is timed and must wait for its result; `theirs` returns its seconds.
+    `ours` is timed and must wait for its result; `theirs`, of that name, returns its seconds.
     """
-    seconds: dict[str, list[float]] = {"jax": [], "torch": []}
+    seconds: dict[str, list[float]] = {"jax": [], name: []}
     for _ in range(rounds):
         start = time.perf_counter()
         ours()
         seconds["jax"].append(time.perf_counter() - start)
-        seconds["torch"].append(theirs())
-    ratios = np.divide(seconds["jax"], seconds["torch"])
+        seconds[name].append(theirs())
+    ratios = np.divide(seconds["jax"], seconds[name])
     return {"seconds": seconds, "ratio": float(np.median(ratios))}
 
 

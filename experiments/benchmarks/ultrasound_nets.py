@@ -28,9 +28,8 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from flax import nnx  # noqa: E402
 
-from common.files import write_atomic  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.torch_process import in_turn, torch_process  # noqa: E402
-from experiments.benchmarks.unet_step import RESULTS, machine  # noqa: E402
 from papers.ultrasound_diconvae.config import DenoiserConfig, SegmenterConfig  # noqa: E402
 from papers.ultrasound_diconvae.models.convert import from_torch  # noqa: E402
 from papers.ultrasound_diconvae.models.denoiser import DiConvAE  # noqa: E402
@@ -198,9 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     found = [measure(SIZES[i], options.torch_python) for i in options.sizes]
     result = {"machine": machine(), "sizes": found}
-    write_atomic(options.out / "ultrasound_nets.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "ultrasound_nets.md", table(result))
-    print(table(result))
+    write(options.out, "ultrasound_nets", result, table(result))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 The networks are the reference of golden values too, which need nothing but PyTorch. As a program
 it is started by the benchmark with the interpreter of a PyTorch environment (`pip install torch`)
-and a folder; each line of standard input names what to do once (a network, then forward or step)
-and is answered with seconds and a value to compare. Layers are named as ours are.
+and a folder, and answers as `answering` says. Layers are named as ours are.
 """
 
 import json
 import os
 import sys
-import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -86,6 +85,8 @@ class SegNet(nn.Module):
 
 
 def main() -> None:
+    from answering import answer  # beside this file, where a script finds it
+
     torch.set_num_threads(os.cpu_count())
     folder = Path(sys.argv[1])
     setting = json.loads((folder / "setting.json").read_text())
@@ -118,12 +119,12 @@ def main() -> None:
         optimizers[name].step()
         return loss.item()
 
-    print(torch.__version__, flush=True)
-    for line in sys.stdin:
-        name, action = line.split()
-        start = time.perf_counter()
-        value = {"forward": forward, "step": step}[action](name)
-        print(time.perf_counter() - start, value, flush=True)
+    actions = {
+        f"{name} {action.__name__}": partial(action, name)
+        for name in networks
+        for action in (forward, step)
+    }
+    answer(torch.__version__, actions)
 
 
 if __name__ == "__main__":

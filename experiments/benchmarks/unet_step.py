@@ -15,9 +15,6 @@ xla.configure()  # before JAX is imported
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
-import platform  # noqa: E402
-import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -33,15 +30,14 @@ from flax import nnx  # noqa: E402
 from common.diffusion.guidance import guided_eps  # noqa: E402
 from common.diffusion.samplers import ddim_step, ddim_times  # noqa: E402
 from common.diffusion.schedule import Schedule  # noqa: E402
-from common.files import write_atomic  # noqa: E402
-from experiments.benchmarks.torch_process import in_turn  # noqa: E402
+from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
+from experiments.benchmarks.torch_process import in_turn, torch_process  # noqa: E402
 from papers.camcan_cfg.config import ModelConfig  # noqa: E402
 from papers.camcan_cfg.models.convert import from_monai  # noqa: E402
 from papers.camcan_cfg.models.unet import UNet  # noqa: E402
 
 RATE, STEPS, SCALE = 2.5e-5, 50, 3.0
 SCHEDULE = Schedule.linear()
-RESULTS = Path(__file__).parents[2] / "results" / "benchmarks"
 
 
 @dataclass(frozen=True)
@@ -143,33 +139,20 @@ def measure(size: Size, python: str) -> dict:
         setting = {"model": model, "steps": STEPS, "guidance_scale": SCALE, "rate": RATE}
         (folder / "setting.json").write_text(json.dumps(setting))
         np.savez(folder / "inputs.npz", **draw_inputs(size))
-        script = Path(__file__).with_name("unet_step_torch.py")
-        with subprocess.Popen(
-            [python, script, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            version = process.stdout.readline().strip()
-            if not version:
-                raise SystemExit(f"PyTorch's side ended: run {python} {script.name} to see why")
-
-            def theirs(action: str) -> tuple[float, float]:
-                print(action, file=process.stdin, flush=True)
-                seconds, value = process.stdout.readline().split()
-                return float(seconds), float(value)
-
-            result = alternate(size, our_actions(size, folder), theirs)
-            process.stdin.close()
+        with torch_process(python, "unet_step_torch.py", folder) as (version, ask):
+            result = alternate(size, our_actions(size, folder), ask)
     return {**asdict(size), "torch": version, "actions": result}
 
 
-def alternate(size: Size, actions: dict, theirs: Callable) -> dict:
+def alternate(size: Size, actions: dict, ask: Callable[[str], list[float]]) -> dict:
     """Return times of both sides and the first values' relative difference, for each action."""
     results = {}
     for action in size.actions:
         start = time.perf_counter()
         value = actions[action]()
-        first, expected = time.perf_counter() - start, theirs(action)[1]
+        first, expected = time.perf_counter() - start, ask(action)[1]
         rounds = size.rounds if action != "sample" else 3
-        times = in_turn(actions[action], lambda a=action: theirs(a)[0], rounds)
+        times = in_turn(actions[action], lambda a=action: ask(a)[0], rounds)
         results[action] = {
             **times,
             "median_seconds": {side: float(np.median(s)) for side, s in times["seconds"].items()},
@@ -178,20 +161,6 @@ def alternate(size: Size, actions: dict, theirs: Callable) -> dict:
         }
         print(size.channels, size.shape, action, f"{results[action]['ratio']:.2f}", flush=True)
     return results
-
-
-def machine() -> dict:
-    """Return what the times depend on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "threads": os.cpu_count(),
-        "backend": jax.default_backend(),
-        "jax": jax.__version__,
-        "xla_flags": os.environ["XLA_FLAGS"],
-        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
-    }
 
 
 def table(result: dict) -> str:
@@ -227,9 +196,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [measure(SIZES[i], options.torch_python) for i in options.sizes]
     result = {"machine": machine(), "sizes": sizes}
-    write_atomic(options.out / "unet_step.json", json.dumps(result, indent=1) + "\n")
-    write_atomic(options.out / "unet_step.md", table(result))
-    print(table(result))
+    write(options.out, "unet_step", result, table(result))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,17 @@
 """The PyTorch side of `experiments.benchmarks.unet_step`: MONAI's network, trained and sampled.
 
 Started by it with the interpreter of the PyTorch environment that `sampling_torch.py` describes
-and a folder. Writes the weights there; then each line of standard input names what to do once
-(forward, step, sample) and is answered with seconds and a value to compare.
+and a folder. Writes the weights there, then answers as `answering` says.
 """
 
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from answering import answer
 from generative.networks.schedulers import DDIMScheduler
 from sampling_torch import build, draw
 
@@ -47,12 +46,7 @@ def main() -> None:
         )
         return images.abs().mean().item()
 
-    actions = {"forward": forward, "step": step, "sample": sample}
-    print(torch.__version__, flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        value = actions[line.strip()]()
-        print(time.perf_counter() - start, value, flush=True)
+    answer(torch.__version__, {"forward": forward, "step": step, "sample": sample})
 
 
 if __name__ == "__main__":
