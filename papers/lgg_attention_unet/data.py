@@ -154,9 +154,11 @@ def seen(stack: Stack, config: DataConfig) -> Window:
     return window(box, config.height / config.width, margin)
 
 
-def network_input(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices height width 3"]:
-    """Return a patient's pictures as the network sees them, by means over areas."""
-    images = cut(stack.images, seen(stack, config))
+def network_input(
+    stack: Stack, config: DataConfig, slices: slice = slice(None)
+) -> UInt8[np.ndarray, "slices height width 3"]:
+    """Return some of a patient's pictures as the network sees them, by means over areas."""
+    images = cut(stack.images[slices], seen(stack, config))
     if images.shape[1:3] == (config.height, config.width):
         return images
     return resize_8_bits(images, config.height, config.width)

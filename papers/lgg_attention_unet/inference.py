@@ -51,13 +51,15 @@ class Segmenter:
         self, stack: Stack, index: int
     ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "gates height width"]]:
         """Return one slice's probabilities and each gate's map, the deepest first."""
-        found, gates = self._run(self._input(stack)[index : index + 1])
+        found, gates = self._run(self._input(stack, slice(index, index + 1)))
         maps = [self._output(np.asarray(one), stack)[0] for one in (found, *gates)]
         return maps[0], np.stack(maps)[1:]
 
-    def _input(self, stack: Stack) -> Float32[np.ndarray, "slices height width 3"]:
+    def _input(
+        self, stack: Stack, slices: slice = slice(None)
+    ) -> Float32[np.ndarray, "slices height width 3"]:
         factor = scale(stack, self._config.train.normalize)
-        return network_input(stack, self._config.data) * factor
+        return network_input(stack, self._config.data, slices) * factor
 
     def _output(self, maps: np.ndarray, stack: Stack) -> Float32[np.ndarray, "slices height width"]:
         """Return maps of the network's or a gate's size in the place of the pictures' own."""

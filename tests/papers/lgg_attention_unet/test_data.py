@@ -168,6 +168,15 @@ def test_the_window_is_the_picture_or_the_head_in_the_network_s_proportions():
     assert seen(speck, head) == (slice(2, 6), slice(2, 6))
 
 
+@pytest.mark.parametrize("window", ["picture", "head"])
+def test_a_slice_alone_is_what_it_is_among_all(window):
+    one, config = stack(), replace(SMALL, height=3, width=5, window=window)
+    one.images[:] = one.images * np.random.default_rng(0).random(one.images.shape)
+    one.images[1, :, :4] = 0  # which alone would have another window
+    alone = network_input(one, config, slice(1, 2))
+    np.testing.assert_array_equal(alone, network_input(one, config)[1:2])
+
+
 def test_volume_normalisation_gives_every_channel_of_the_head_one_median():
     np.testing.assert_allclose(scale(stack(), "none"), 1 / 255)
     np.testing.assert_allclose(scale(stack(), "volume"), [0.4 / 50, 0.4 / 100, 0.4 / 200])
