@@ -1,24 +1,38 @@
 """The study's figures, from `metrics.json` and `samples.npz` of a results folder."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from common.replication.figures import COLOURS, title
+from papers.ultrasound_diconvae import colours
+from papers.ultrasound_diconvae.picture import CLASSES
 
-TRUE = ("#41d66a", "#ffd24a", "#4ac6ff")  # of brain, CSP, LV
+OUTLINES = {"brain": ("green", "#41d66a"), "CSP": ("yellow", "#ffd24a"), "LV": ("blue", "#4ac6ff")}
 Samples = dict[str, np.ndarray]
 Seeds = dict[str, dict[str, Any]]
 
 
+def in_order(kinds: Iterable[str]) -> list[str]:
+    """Return kinds of pictures as they are shown: raw, denoised, the others by name."""
+    return sorted(kinds, key=lambda kind: (kind != "raw", kind != "denoised", kind))
+
+
+def words(kind: str) -> str:
+    """Return a kind of pictures in words: `denoised50` is denoised by 50%."""
+    part = kind.removeprefix("denoised")
+    return f"denoised by {part}%" if part.isdigit() else kind.replace("_", " ")
+
+
 def cases(samples: Samples, note: str) -> Figure:
-    """Return test pictures, raw and denoised, with true outlines (full) and found ones (dashed)."""
+    """Return test pictures of every kind, with true outlines (full) and found ones (dashed)."""
     kinds = [name.removeprefix("found_") for name in samples if name.startswith("found_")]
-    kinds.sort(key=lambda kind: (kind != "raw", kind != "denoised", kind))
-    columns = [(f"image_{kind}", kind, f"found_{kind}") for kind in kinds]
+    columns = [(f"image_{kind}", words(kind), f"found_{kind}") for kind in in_order(kinds)]
     if "clean" in samples:
         columns.insert(0, ("clean", "without speckle", ""))
     count, height, width = samples["labels"].shape
@@ -38,28 +52,32 @@ def cases(samples: Samples, note: str) -> Figure:
                 _outlines(axis, samples[found][row], "--")
             if row == 0:
                 axis.set_title(name, fontsize=8)
-    title(figure, f"Test pictures; outlines true (full) and found (dashed)\n{note}")
+    key = ", ".join(
+        f"{name} {word}"
+        for name, (word, _) in OUTLINES.items()
+        if (samples["labels"] == CLASSES.index(name)).any()
+    )
+    title(figure, f"Test pictures; outlines true (full) and found (dashed): {key}\n{note}")
     return figure
 
 
 def segmentation(seeds: Seeds, note: str) -> Figure:
     """Return Dice and the ratio of areas for every kind of picture that SegNet was trained on."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
-    first = next(iter(seeds.values()))
-    kinds = sorted(first["segmentation"], key=lambda k: (k != "raw", k != "denoised", k))
-    for axis, measure, label in ((left, "dice", "Dice"), (right, "area_ratio", "found / true")):
+    kinds = in_order(next(iter(seeds.values()))["segmentation"])
+    at = np.arange(len(kinds))
+    for axis, measure in ((left, "dice"), (right, "area_ratio")):
         found = np.array(
             [[s["segmentation"][kind][measure] for kind in kinds] for s in seeds.values()], float
         )
-        axis.bar(kinds, found.mean(0), 0.6, color=COLOURS[0])
-        axis.plot(kinds, found.T, "k.", ms=4)
-        axis.set(ylabel=label)
-        axis.tick_params(axis="x", rotation=30)
-    low = float(np.nanmin([s["segmentation"][k]["dice"] for s in seeds.values() for k in kinds]))
-    left.set(ylim=(max(0.0, low - 0.1), 1), title="Dice, mean over classes")
+        axis.plot(at, found.mean(0), "_", ms=26, mew=2.5, color=COLOURS[0])
+        axis.plot(at, found.T, "k.", ms=4)
+        axis.set_xticks(at, [words(kind) for kind in kinds], rotation=30, ha="right")
+        axis.set_xlim(-0.6, len(kinds) - 0.4)
+    left.set(ylabel="Dice", title="Dice, mean over classes")
     right.axhline(1, color=COLOURS[1], lw=1, ls="--")
-    right.set(title="Area, found over true")
-    title(figure, note)
+    right.set(ylabel="found / true", title="Marked area over true area")
+    title(figure, f"SegNet by kind of picture: seeds (dots) and their mean\n{note}")
     return figure
 
 
@@ -68,16 +86,20 @@ def despeckling(seeds: Seeds, note: str) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
     first = next(iter(seeds.values()))["speckle"]
     sigmas = sorted(first, key=float)
-    names = sorted(first[sigmas[0]], key=lambda name: (name != "raw", name != "denoised", name))
-    for axis, measure in zip(axes, ("psnr", "ssim", "gmsd"), strict=True):
-        for place, name in enumerate(names):
+    at = [float(sigma) for sigma in sigmas]
+    measures = {"psnr": "PSNR, dB", "ssim": "SSIM", "gmsd": "GMSD, 0 at best"}
+    for axis, (measure, label) in zip(axes, measures.items(), strict=True):
+        for place, name in enumerate(in_order(first[sigmas[0]])):
             rows = [[s["speckle"][x][name][measure] for x in sigmas] for s in seeds.values()]
-            label = {"raw": "not denoised", "denoised": "Di-Conv-AE-Net"}.get(name, name)
-            axis.plot([float(x) for x in sigmas], np.mean(np.array(rows, float), 0), "o-", ms=3,
-                      lw=1.2, color=f"C{place}", label=label)  # fmt: skip
-        axis.set(xlabel="sigma of the speckle", ylabel=measure.upper())
-    axes[0].legend(fontsize=7, frameon=False)
-    title(figure, note)
+            found, colour = np.array(rows, float), f"C{place}"
+            known = {"raw": "not denoised", "denoised": "Di-Conv-AE-Net"}.get(name, words(name))
+            axis.plot(at, found.mean(0), lw=1.2, color=colour, label=known)
+            axis.plot(at, found.T, ".", ms=4, color=colour)
+        axis.set(xlabel="sigma of the speckle", ylabel=label, xticks=at)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7, frameon=False
+    )
+    title(figure, f"Test pictures under Rayleigh speckle: seeds (dots), their mean\n{note}")
     return figure
 
 
@@ -89,18 +111,41 @@ def learning(seeds: Seeds, note: str) -> Figure:
         for name in names:
             curve, axis = metrics["training"][name], left if name == "denoiser" else right
             colour = COLOURS[0] if axis is left else f"C{names.index(name)}"
-            label = name.removeprefix("segmenter_") if seed == min(seeds) else None
+            label = words(name.removeprefix("segmenter_")) if seed == min(seeds) else None
             axis.plot(curve["step"], curve["loss"], color=colour, alpha=0.3, lw=0.7)
             at = curve["validation_step"]
             axis.plot(at, curve["validation_loss"], color=colour, lw=1.3, label=label)
-    left.set(xlabel="step", ylabel="loss", title="Denoiser: training (faint), validation")
+    left.set(xlabel="step", ylabel="loss", title="Denoiser")
     right.set(xlabel="step", ylabel="loss", title="SegNet by kind of picture", yscale="log")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
     right.legend(fontsize=7, frameon=False)
-    title(figure, note)
+    title(figure, f"Training (faint) and validation\n{note}")
+    return figure
+
+
+def stray_colours(samples: Samples, note: str) -> Figure:
+    """Return a colour mask made smaller both ways, and where that gave colours of no class."""
+    mask = colours.encode(samples["labels"][0])
+    height, width = (2 * side // 3 for side in mask.shape[:2])
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3 * height / width + 0.7), layout="constrained")
+    axes[0].imshow(mask)
+    axes[0].set_title("mask", fontsize=8)
+    for axis, (how, small) in zip(
+        axes[1:], colours.resized(mask, height, width).items(), strict=True
+    ):
+        strays = colours.strays(small)
+        axis.imshow(np.where(strays[..., None], np.uint8(255), small))
+        axis.set_title(f"{how}: {strays.mean():.1%} of the pixels", fontsize=8)
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+    title(figure, f"White: colours of no class, after a mask is made smaller by a third\n{note}")
     return figure
 
 
 def _outlines(axis: Axes, labels: np.ndarray, style: str) -> None:
-    for label, colour in enumerate(TRUE, 1):
-        if (labels == label).any():
-            axis.contour(labels == label, [0.5], colors=colour, linewidths=0.9, linestyles=style)
+    for name, (_, colour) in OUTLINES.items():
+        here = labels == CLASSES.index(name)
+        if here.any():
+            axis.contour(here, [0.5], colors=colour, linewidths=0.9, linestyles=style)

@@ -25,6 +25,7 @@ def render(results: Path) -> None:
     }
     if samples:
         drawn["cases"] = figures.cases(samples, note)
+        drawn["stray_colours"] = figures.stray_colours(samples, note)
     for name, figure in drawn.items():
         save(figure, results / "figures" / f"{name}.png")
 
@@ -34,10 +35,12 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
     first = next(iter(seeds.values()))
 
     def rows(section: str, measures: tuple[str, ...]) -> tuple[tuple[tables.Cell, ...], ...]:
-        names = sorted(_at(first, section), key=lambda k: (k != "raw", k != "denoised", k))
         return tuple(
-            (name, *(tables.over_seeds(seeds, f"{section}.{name}.{m}") for m in measures))
-            for name in names
+            (
+                figures.words(name),
+                *(tables.over_seeds(seeds, f"{section}.{name}.{m}") for m in measures),
+            )
+            for name in figures.in_order(_at(first, section))
         )
 
     shown = first["segmentation"]["raw"]["classes"]
@@ -78,6 +81,14 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
                 (sigma, *row)
                 for sigma in sorted(first["speckle"], key=float)
                 for row in rows(f"speckle.{sigma}", quality)
+            ),
+        ),
+        "stray_colours": tables.Table(
+            f"Pixels of no class's colour after colour masks are made smaller by a third. {note}",
+            ("interpolation", "share of pixels"),
+            tuple(
+                (how, tables.over_seeds(seeds, f"stray_colours.{how}"))
+                for how in sorted(first["stray_colours"], reverse=True)
             ),
         ),
     }

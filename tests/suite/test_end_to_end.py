@@ -24,7 +24,13 @@ STUDIES = {
         "nearest_neighbours",
     },
     "lgg_attention_unet": {"patients", "learning_curves", "typical_cases", "worst_cases"},
-    "ultrasound_diconvae": {"cases", "segmentation", "despeckling", "learning_curves"},
+    "ultrasound_diconvae": {
+        "cases",
+        "segmentation",
+        "despeckling",
+        "learning_curves",
+        "stray_colours",
+    },
 }  # and the figures of each
 OFTEN = ["--set", "train.checkpoint_minutes=0.0"]  # a checkpoint at every report
 
