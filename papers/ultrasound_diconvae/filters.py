@@ -64,8 +64,8 @@ def frost(
     """Return equation (3), or what findpeaks 2.7.5's `frost_filter` has in its place.
 
     That weights by exp(-k C / m |p - z|), by how different a pixel's value p is, not by how far
-    it lies. The two agree but within a window's size of the lower and the right edge, where
-    findpeaks's windows lack one row or column more.
+    it lies. The two agree but for half a window along the edges, where findpeaks takes another
+    pixel for z, or windows that lack one row or column more.
     """
     mean, variation = _moments(images, window)
     steepness = damping * (variation**2 if form == "frost" else variation / _positive(mean))
