@@ -68,6 +68,7 @@ class EvaluateConfig:
     """What is measured on the test patients."""
 
     threshold: float = 0.5  # of the probability
+    tuned_threshold: bool = False  # of 0.1 to 0.9, what has the best Dice of validation patients
     largest: bool = False  # of a volume, keep the largest connected part alone (Buda et al. 2019)
     flips: bool = False  # mean of the prediction and that of the mirrored slice
     batch_size: int = 32

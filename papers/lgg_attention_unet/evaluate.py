@@ -15,7 +15,7 @@ from papers.lgg_attention_unet.baseline import fit_threshold
 from papers.lgg_attention_unet.config import SIZES, Config
 from papers.lgg_attention_unet.data import Part, Prepared, Stack
 from papers.lgg_attention_unet.inference import Segmenter, marked
-from papers.lgg_attention_unet.train import networks, trained_network
+from papers.lgg_attention_unet.train import network_config, networks, restore
 
 BATCH = 32  # slices that the source's metric is taken of at once
 Maps = Float[np.ndarray, "slices height width"]
@@ -29,10 +29,12 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     metrics: dict[str, Any] = {"training": {}}
     arrays: dict[str, np.ndarray] = {}
     for name in networks(config):
-        segment = Segmenter(trained_network(run, seed, name), config)
+        folder = run.seed_folder(seed) / name
+        own = network_config(folder)  # with the threshold that its validation patients chose
+        segment = Segmenter(restore(folder, own), own)
         found = [segment(one) for one in test.stacks]
-        metrics[name] = measure(test, found, config)
-        log = run.seed_folder(seed) / name / "train.jsonl"
+        metrics[name] = measure(test, found, own) | {"threshold": own.evaluate.threshold}
+        log = folder / "train.jsonl"
         metrics["training"][name] = read_curves(log, "validation_loss", "validation_soft_iou")
         if not arrays and (config.evaluate.keep_real_pictures or prepared.stand_in):
             arrays = pictures(test, metrics[name]["patients"], segment, config)

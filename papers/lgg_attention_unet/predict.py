@@ -4,7 +4,6 @@ Channels are pre-contrast, FLAIR, post-contrast; a scan of one channel is taken 
 in the two others as well, which is what the public data does for missing ones.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,13 +21,11 @@ from common.data.kaggle_lgg import FLAIR
 from common.data.raw import BadFile, refusal
 from common.data.scans import Scan
 from common.errors import InputError
-from common.replication import config as configs
 from common.replication.figures import png
 from papers.lgg_attention_unet import figures
-from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.data import Stack
 from papers.lgg_attention_unet.inference import Segmenter, marked
-from papers.lgg_attention_unet.train import CONFIG, restore
+from papers.lgg_attention_unet.train import CONFIG, network_config, restore
 
 SHOWN = 12  # slices of a volume, at most
 RED = (255, 0, 0)
@@ -92,18 +89,6 @@ def network_folder(checkpoint: Path) -> Path:
             "give the folder of checkpoints that replicate prints"
         )
     return below[0].parent
-
-
-def network_config(folder: Path) -> Config:
-    """Return the config that a network was trained with."""
-    file = folder / CONFIG
-    try:
-        values = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{file}: not the config of a network; train writes it")
-    return configs.override(Config(), values, str(file))
 
 
 def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) -> Maps:

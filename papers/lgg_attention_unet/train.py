@@ -1,5 +1,6 @@
 """Training: a pure step on (state, batch, step number, rate) and the loop around it."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from common.data.loader import ArraySource, batches
 from common.errors import InputError
 from common.files import write_atomic
 from common.metrics.overlap import soft_iou
+from common.replication import config as configs
 from common.replication import metrics_file
 from common.replication.run import Run
 from common.training.checkpoints import Checkpoints
@@ -28,6 +30,7 @@ from common.training.writer import MetricWriter
 from papers.lgg_attention_unet import data
 from papers.lgg_attention_unet.augment import augment
 from papers.lgg_attention_unet.config import Config, ModelConfig, TrainConfig
+from papers.lgg_attention_unet.inference import Segmenter, best_threshold
 from papers.lgg_attention_unet.losses import Loss, make_loss
 from papers.lgg_attention_unet.model import AttentionUNet
 
@@ -133,8 +136,9 @@ def make_rate(config: TrainConfig, steps: int) -> Callable[[int, Plateau], float
 def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     """Train every network of one seed, each from its last checkpoint where there is one.
 
-    Writes checkpoints, `train.jsonl` and `config.json` into a folder for each network. Raises
-    `Diverged` where the loss stops being finite.
+    Writes checkpoints, `train.jsonl` and `config.json` into a folder for each network, the last
+    with the threshold that validation patients choose, where the config says so. Raises `Diverged`
+    where the loss stops being finite.
     """
     config: Config = run.config
     parts = data.load(prepared, config.data, seed)
@@ -142,11 +146,19 @@ def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     examples = data.source(parts["train"], config.data, options.normalize, options.tumour_repeats)
     validation = data.source(parts["validation"], config.data, options.normalize)
     for name, model in networks(config).items():
-        folder = run.seed_folder(seed) / name
-        if jax.process_index() == 0:  # what `predict` builds the network from
-            own = asdict(replace(config, model=model))
-            write_atomic(folder / CONFIG, metrics_file.dumps(own))
+        folder, own = run.seed_folder(seed) / name, replace(config, model=model)
+        _write_config(folder, own)
         _train(folder, model, options, examples, validation, seed)
+        if config.evaluate.tuned_threshold:
+            segment = Segmenter(restore(folder, own), own)
+            threshold = best_threshold(parts["validation"], segment, own.evaluate)
+            _write_config(folder, replace(own, evaluate=replace(own.evaluate, threshold=threshold)))
+
+
+def _write_config(folder: Path, config: Config) -> None:
+    """Leave what `network_config` reads."""
+    if jax.process_index() == 0:
+        write_atomic(folder / CONFIG, metrics_file.dumps(asdict(config)))
 
 
 def _train(
@@ -217,10 +229,18 @@ def checkpoints_of(folder: Path) -> Checkpoints:
     return Checkpoints(folder / "checkpoints", keep=1, best="validation_loss")
 
 
-def trained_network(run: Run, seed: int, name: str) -> AttentionUNet:
-    """Return a trained network of a seed."""
-    config: Config = run.config
-    return restore(run.seed_folder(seed) / name, replace(config, model=networks(config)[name]))
+def network_config(folder: Path) -> Config:
+    """Return the config of the network in a folder, with its own threshold."""
+    file = folder / CONFIG
+    try:
+        values = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; run --stage train first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: not the config of a network; train writes it")
+    return configs.override(Config(), values, str(file))
 
 
 def restore(folder: Path, config: Config) -> AttentionUNet:

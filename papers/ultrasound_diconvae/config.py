@@ -88,6 +88,7 @@ class EvaluateConfig:
 
     batch_size: int = 16
     cases: int = 6  # shown as pictures
+    keep_real_pictures: bool = True  # False: results show pictures of simulated data only
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ from papers.ultrasound_diconvae.train import trained
 
 Pictures = UInt8[np.ndarray, "pictures height width 1"]
 Labels = UInt8[np.ndarray, "pictures height width"]
-SHOWN = ("raw", "denoised")  # as pictures
 
 
 def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
@@ -76,7 +75,8 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
             for folder in sorted(run.seed_folder(seed).glob("*/train.jsonl"))
         },
     }
-    return Evaluation(metrics, pictures(config, test, seen, found))
+    shown = config.evaluate.keep_real_pictures or prepared.dataset == "simulated"
+    return Evaluation(metrics, pictures(config, test, seen, found) if shown else {})
 
 
 class Labeller:

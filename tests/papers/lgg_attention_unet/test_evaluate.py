@@ -7,7 +7,7 @@ from papers.lgg_attention_unet.baseline import fit_threshold
 from papers.lgg_attention_unet.config import Config, EvaluateConfig
 from papers.lgg_attention_unet.data import Part, Stack
 from papers.lgg_attention_unet.evaluate import measure
-from papers.lgg_attention_unet.inference import marked
+from papers.lgg_attention_unet.inference import best_threshold, marked
 
 
 def patient(name: str, masks: np.ndarray, bright: int = 200) -> Stack:
@@ -102,6 +102,17 @@ def test_the_largest_part_of_a_volume_is_kept_over_slices_and_corners() -> None:
     part = Part((patient("a", square(4) | corner),))
     assert measure(part, [found], Config(evaluate=largest))["patient"]["dice"] == 1
     assert measure(part, [found], Config(evaluate=every))["patient"]["precision"] < 1
+
+
+def test_the_threshold_is_the_one_that_validation_patients_are_marked_best_with() -> None:
+    masks, halo = square(8), square(12)
+    found = np.where(masks, 0.65, np.where(halo, 0.45, 0.05)).astype(np.float32)
+    part = Part((patient("a", masks), patient("healthy", np.zeros_like(masks))))
+    assert best_threshold(part, lambda _: found, EvaluateConfig()) == 0.5
+    lower = Part((patient("a", halo), patient("healthy", np.zeros_like(masks))))
+    assert best_threshold(lower, lambda _: found, EvaluateConfig()) == 0.1
+    healthy = Part((patient("healthy", np.zeros_like(masks)),))
+    assert best_threshold(healthy, lambda _: found, EvaluateConfig(threshold=0.35)) == 0.35
 
 
 def test_the_threshold_baseline_finds_a_threshold_that_separates(part: Part) -> None:

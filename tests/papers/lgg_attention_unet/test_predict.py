@@ -15,8 +15,13 @@ from common.replication import metrics_file
 from papers.lgg_attention_unet import predict as module
 from papers.lgg_attention_unet.config import Config, DataConfig, ModelConfig
 from papers.lgg_attention_unet.model import AttentionUNet
-from papers.lgg_attention_unet.predict import network_config, network_folder, predict
-from papers.lgg_attention_unet.train import CONFIG, checkpoints_of, initial_state
+from papers.lgg_attention_unet.predict import network_folder, predict
+from papers.lgg_attention_unet.train import (
+    CONFIG,
+    checkpoints_of,
+    initial_state,
+    network_config,
+)
 
 CONFIG_OF_NETWORK = replace(
     Config(),
