@@ -14,6 +14,7 @@ from papers.ultrasound_diconvae import colours
 from papers.ultrasound_diconvae.picture import CLASSES
 
 OUTLINES = {"brain": ("green", "#41d66a"), "CSP": ("yellow", "#ffd24a"), "LV": ("blue", "#4ac6ff")}
+QUALITY = {"psnr": "PSNR, dB", "ssim": "SSIM", "gmsd": "GMSD (best: 0)"}
 Samples = dict[str, np.ndarray]
 Seeds = dict[str, dict[str, Any]]
 
@@ -87,8 +88,7 @@ def despeckling(seeds: Seeds, note: str) -> Figure:
     first = next(iter(seeds.values()))["speckle"]
     sigmas = sorted(first, key=float)
     at = [float(sigma) for sigma in sigmas]
-    measures = {"psnr": "PSNR, dB", "ssim": "SSIM", "gmsd": "GMSD, 0 at best"}
-    for axis, (measure, label) in zip(axes, measures.items(), strict=True):
+    for axis, (measure, label) in zip(axes, QUALITY.items(), strict=True):
         for place, name in enumerate(in_order(first[sigmas[0]])):
             rows = [[s["speckle"][x][name][measure] for x in sigmas] for s in seeds.values()]
             found, colour = np.array(rows, float), f"C{place}"

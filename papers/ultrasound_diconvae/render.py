@@ -48,10 +48,11 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
     measures: tuple[str, ...] = ("dice", "area_ratio", "hc_error_mm")
     columns: tuple[str, ...] = ("Dice", "area, found / true", "head circumference, error in mm")
     measures += tuple(f"classes.{name}.{m}" for name in classes for m in ("dice", "hd95"))
-    columns += tuple(f"{name}: {m}" for name in classes for m in ("Dice", "HD95"))
+    # the circumference is known where the pixel's size is
+    unit = "pixels" if first["segmentation"]["raw"]["hc_error_mm"] is None else "mm"
+    columns += tuple(f"{name}: {m}" for name in classes for m in ("Dice", f"HD95, {unit}"))
     cleaning = ("speckle_index", "looks", "edge_preservation")
-    quality = ("psnr", "ssim", "gmsd")
-    known = quality if "psnr" in first["cleaning"]["raw"] else ()
+    known = figures.QUALITY if "psnr" in first["cleaning"]["raw"] else {}
     return {
         "segmentation": tables.Table(
             f"SegNet trained and tested on each kind of picture. {note}",
@@ -65,22 +66,16 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
         ),
         "cleaning": tables.Table(
             f"What is left of speckle and of edges in test pictures. {note}",
-            (
-                "pictures",
-                "speckle index",
-                "ENL of an even window",
-                "edge preservation",
-                *(m.upper() for m in known),
-            ),
+            ("pictures", "speckle index", "ENL, even window", "edge preservation", *known.values()),
             rows("cleaning", (*cleaning, *known)),
         ),
         "despeckling": tables.Table(
             f"Test pictures found again under Rayleigh speckle. {note}",
-            ("sigma", "pictures", *(m.upper() for m in quality)),
+            ("sigma", "pictures", *figures.QUALITY.values()),
             tuple(
                 (sigma, *row)
                 for sigma in sorted(first["speckle"], key=float)
-                for row in rows(f"speckle.{sigma}", quality)
+                for row in rows(f"speckle.{sigma}", tuple(figures.QUALITY))
             ),
         ),
         "stray_colours": tables.Table(
