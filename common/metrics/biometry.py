@@ -1,62 +1,34 @@
 """Measures of a segmented fetal head: its ellipse, its circumference in mm, and areas compared.
 
-With semi-axes a >= b of the ellipse, and E the complete elliptic integral of the second kind:
+    area ratio = |P| / |T|, pixels predicted as a class to those that are of it               (1)
 
-    head circumference = 4 a E(1 - b² / a²)                                                   (1)
-    area ratio         = |P| / |T|, pixels predicted as a class to those that are of it       (2)
-
-HC18 (van den Heuvel et al. 2018) scores the mean absolute difference of (1) over its images:
-`common.metrics.regression.regression_errors`.
+HC18 (van den Heuvel et al. 2018) scores the mean absolute difference of circumferences over its
+images: `common.metrics.regression.regression_errors`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import ellipe
-from skimage.measure import EllipseModel, find_contours
+from skimage.measure import find_contours
 
 from common.errors import InputError
+from common.metrics.ellipse import Ellipse, fit
 from common.metrics.overlap import Overlap
 
 AnyArray = jax.Array | np.ndarray
 
 
-@dataclass(frozen=True)
-class Ellipse:
-    """An ellipse in mm: centre (row, column), semi-axes a >= b, and a's angle.
-
-    The angle is from the columns' axis towards rows further down, in radians in [0, π).
-    """
-
-    centre: tuple[float, float]
-    semi_axes: tuple[float, float]
-    angle: float
-
-    @property
-    def circumference(self) -> float:
-        """Return equation (1), in mm."""
-        a, b = self.semi_axes
-        return 4 * a * float(ellipe(1 - (b / a) ** 2))
-
-    @property
-    def area(self) -> float:
-        """Return π a b, in mm²."""
-        return math.pi * math.prod(self.semi_axes)
-
-
 def fit_ellipse(mask: Bool[AnyArray, "*space"], pixel_size: Sequence[float]) -> Ellipse | None:
     """Return the ellipse along a mask's longest outline, None where there is no such ellipse.
 
-    Direct least squares (Halíř & Flusser 1998) by scikit-image's `EllipseModel`, on the outline
-    between the pixels, in mm: `pixel_size` is (height, width) of a pixel in mm, which a picture
-    squeezed to a square has two of. Holes and smaller parts count for nothing. Raises InputError
-    for a mask that is not boolean or not 2-D, and sizes that are not above 0.
+    `common.metrics.ellipse.fit` of the outline between the pixels, in mm: `pixel_size` is (height,
+    width) of a pixel in mm, which a picture squeezed to a square has two of. Holes and smaller
+    parts count for nothing. Raises InputError for a mask that is not boolean or not 2-D, and sizes
+    that are not above 0.
     """
     marked, size = np.asarray(mask), np.asarray(pixel_size, np.float64)
     if marked.dtype != bool or marked.ndim != 2:
@@ -66,20 +38,11 @@ def fit_ellipse(mask: Bool[AnyArray, "*space"], pixel_size: Sequence[float]) -> 
     outlines = find_contours(np.pad(marked, 1).astype(np.float64), 0.5)
     if not outlines:
         return None
-    points = (max(outlines, key=len) - 1) * size
-    fitted = EllipseModel.from_estimate(points[:, ::-1])
-    if not fitted:
-        return None
-    (x, y), (a, b), angle = fitted.center, fitted.axis_lengths, fitted.theta
-    if not np.isfinite([x, y, a, b]).all() or min(a, b) <= 0:
-        return None
-    if a < b:
-        a, b, angle = b, a, angle + math.pi / 2
-    return Ellipse((float(y), float(x)), (float(a), float(b)), float(angle % math.pi))
+    return fit((max(outlines, key=len) - 1) * size)
 
 
 def head_circumference(mask: Bool[AnyArray, "*space"], pixel_size: Sequence[float]) -> float:
-    """Return equation (1) of the ellipse fitted to a mask, in mm; NaN where none can be.
+    """Return the circumference of the ellipse fitted to a mask, in mm; NaN where none can be.
 
     Arguments and errors as `fit_ellipse`.
     """
@@ -88,7 +51,7 @@ def head_circumference(mask: Bool[AnyArray, "*space"], pixel_size: Sequence[floa
 
 
 def area_ratio(counts: Overlap) -> Float[np.ndarray, "*images classes"]:
-    """Return equation (2) of `common.metrics.overlap.overlap`'s counts; in [0, inf).
+    """Return equation (1) of `common.metrics.overlap.overlap`'s counts; in [0, inf).
 
     Above 1 where more is marked than there is; NaN where there is none of the class.
     """

@@ -21,7 +21,7 @@ from jaxtyping import Bool
 
 from common.data.raw import BadFile, existing, number, read_table
 from common.errors import InputError
-from papers.ultrasound_diconvae.ellipse import Ellipse, fit
+from common.metrics.ellipse import Ellipse, fit
 from papers.ultrasound_diconvae.picture import Picture, read_grey, resize_image, resize_labels
 
 TABLE = "training_set_pixel_size_and_HC.csv"
@@ -93,7 +93,7 @@ def read(entry: Entry, height: int, width: int) -> Picture:
         ellipse = outlined(line)
     except BadFile as reason:
         raise BadFile(f"{entry.outline.name} {reason}") from None
-    measured = ellipse.perimeter * pixel
+    measured = ellipse.circumference * pixel
     if abs(measured / circumference - 1) > SAME:
         raise BadFile(
             f"{entry.outline.name} measures {measured:.1f} mm, {TABLE} says {circumference:.1f}"
@@ -115,10 +115,9 @@ def outlined(line: Bool[np.ndarray, "height width"]) -> Ellipse:
     points = np.argwhere(line).astype(np.float64)
     if len(points) < 20:
         raise BadFile(f"has a line of {len(points)} pixels, which outlines nothing")
-    try:
-        ellipse = fit(points)
-    except ValueError as reason:
-        raise BadFile(f"does not outline a head: {reason}") from None
+    ellipse = fit(points)
+    if ellipse is None:
+        raise BadFile("does not outline a head: no ellipse fits its line")
     away = np.abs(ellipse.distance(points[:, 0], points[:, 1]))
     if (farthest := float(away.max())) > NEAR:
         raise BadFile(f"is no ellipse: its line leaves the best one by {farthest:.1f} pixels")

@@ -56,10 +56,10 @@ def picture(index: int, seed: int, *, height: int, width: int) -> Picture:
         image=image,
         labels=head.labels(*view.pixels(height, width)),
         mm=(view.height / height, view.width / width),
-        head_mm=outline.perimeter,
+        head_mm=outline.circumference,
         clean=clean,
         truth={
-            "head_mm": outline.perimeter,
+            "head_mm": outline.circumference,
             "cephalic": outline.minor / outline.major,
             "mhz": view.frequency,
             "bone_mm": head.bone,

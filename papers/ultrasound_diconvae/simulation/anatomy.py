@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from scipy import ndimage
 
-from papers.ultrasound_diconvae.ellipse import Ellipse
+from common.metrics.ellipse import Ellipse
 
 SMALLEST, USUAL, LARGEST = 80.0, 175.0, 320.0  # head circumference, mm: weeks 13 to 38
 CEPHALIC = (0.78, 0.035)  # width by length of a head: mean and standard deviation
@@ -28,7 +28,7 @@ class Head:
     `csp` and `ventricle` are None where the plane does not cut them.
     """
 
-    outline: Ellipse  # of the skull's outer side: its perimeter is the head circumference
+    outline: Ellipse  # of the skull's outer side: its circumference is the head's
     forward: int  # 1: the face is on the right, -1: on the left
     bone: float  # thickness of the skull, mm
     plane: str
@@ -71,7 +71,7 @@ def draw(rng: np.random.Generator) -> Head:
     circumference = rng.triangular(SMALLEST, USUAL, LARGEST)
     ratio = np.clip(rng.normal(*CEPHALIC), 0.68, 0.88)
     unit = Ellipse(0.0, 0.0, 1.0, float(ratio), 0.0)
-    length = circumference / unit.perimeter
+    length = circumference / unit.circumference
     forward = int(rng.choice([-1, 1]))
     plane = str(rng.choice(["thalamic", "ventricular", "cerebellum"], p=[0.5, 0.3, 0.2]))
     csp = ventricle = plexus = None

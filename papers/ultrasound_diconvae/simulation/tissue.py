@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from papers.ultrasound_diconvae.ellipse import Ellipse
+from common.metrics.ellipse import Ellipse
 from papers.ultrasound_diconvae.simulation.anatomy import Head, curve, smooth
 from papers.ultrasound_diconvae.simulation.echo import DECIBEL, Tissue
 from papers.ultrasound_diconvae.simulation.view import Points, View

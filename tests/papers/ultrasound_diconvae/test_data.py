@@ -11,10 +11,11 @@ from PIL import Image
 
 from common.data.raw import BadFile
 from common.errors import InputError
+from common.metrics.biometry import head_circumference
+from common.metrics.ellipse import Ellipse
 from papers.ultrasound_diconvae import colours, hc18_layout
 from papers.ultrasound_diconvae.config import DataConfig
 from papers.ultrasound_diconvae.data import load, prepare
-from papers.ultrasound_diconvae.ellipse import Ellipse, fit, of_mask
 from papers.ultrasound_diconvae.picture import resize_labels
 
 SMALL = DataConfig(height=32, width=48, train_fraction=0.5, validation_fraction=0.25)
@@ -46,7 +47,7 @@ def hc18(tmp_path: Path) -> Path:
         picture = np.full((ROWS, COLUMNS), 10 * value, np.uint8)
         imageio.imwrite(raw / "training_set" / f"{name}.png", picture)
         imageio.imwrite(raw / "training_set" / f"{name}_Annotation.png", line_around(HEAD))
-    write_table(raw, [f"{name}.png,{PIXEL},{HEAD.perimeter * PIXEL:.2f}" for name in names])
+    write_table(raw, [f"{name}.png,{PIXEL},{HEAD.circumference * PIXEL:.2f}" for name in names])
     return raw
 
 
@@ -68,7 +69,7 @@ def test_hc18_outlines_become_masks_with_their_size_in_mm(hc18, tmp_path):
         np.testing.assert_allclose(part.mm, [[PIXEL * ROWS / 32, PIXEL * COLUMNS / 48]] * len(part))
         for labels, mm, head in zip(part.labels, part.mm, part.head_mm, strict=True):
             assert set(np.unique(labels)) == {0, 1}
-            assert of_mask(labels == 1, mm).perimeter == pytest.approx(head, rel=0.01)
+            assert head_circumference(labels == 1, mm.tolist()) == pytest.approx(head, rel=0.01)
 
 
 def test_subjects_with_several_pictures_stay_together(hc18, tmp_path):
@@ -90,7 +91,7 @@ def test_a_gap_and_the_picture_s_edge_do_not_spoil_a_mask():
     assert (found != (HEAD.level(*grid) <= 1)).sum() < 30
     cut = replace(HEAD, row=24.0)
     found = hc18_layout.outlined(line_around(cut) > 0)
-    assert found.perimeter == pytest.approx(cut.perimeter, rel=0.005)
+    assert found.circumference == pytest.approx(cut.circumference, rel=0.005)
 
 
 def test_every_bad_file_of_hc18_is_named(hc18, tmp_path):
@@ -264,29 +265,6 @@ def test_interpolated_masks_hold_colours_of_no_class():
         colours.decode(resized["bilinear"], colours.PAINT)
 
 
-def test_ellipses_are_found_in_lines_and_in_masks():
-    for angle in (-1.2, -0.3, 0.0, 0.7, 1.5):
-        one = replace(HEAD, angle=angle)
-        turn = np.linspace(0, 4, 30)  # not all the way around
-        along, across = one.major * np.cos(turn), one.minor * np.sin(turn)
-        cos, sin = np.cos(angle), np.sin(angle)
-        points = np.stack(
-            [one.row + along * sin + across * cos, one.column + along * cos - across * sin], 1
-        )
-        found = fit(points)
-        for name in ("row", "column", "major", "minor", "angle"):
-            assert getattr(found, name) == pytest.approx(getattr(one, name), abs=1e-6)
-        measured = of_mask(one.mask(90, 120), (0.5, 0.5))
-        assert measured.perimeter == pytest.approx(one.perimeter / 2, rel=0.003)
-        assert measured.angle == pytest.approx(angle, abs=0.02)
-    circle = Ellipse(0.0, 0.0, 10.0, 10.0, 0.0)
-    assert circle.perimeter == pytest.approx(20 * np.pi)
-    with pytest.raises(ValueError, match="no ellipse"):
-        of_mask(np.zeros((4, 4), bool), (1.0, 1.0))
-    with pytest.raises(ValueError, match="line"):
-        fit(np.stack([np.arange(9.0), np.arange(9.0)], 1))
-
-
 def test_real_outlines_have_the_circumference_of_the_table(tmp_path):
     raw = os.environ.get("STUDY_DATA")
     if not raw or not (Path(raw) / "hc18").is_dir():
@@ -296,7 +274,7 @@ def test_real_outlines_have_the_circumference_of_the_table(tmp_path):
     assert prepared.skipped == ()
     for part in everything(prepared):
         for labels, mm, head in zip(part.labels, part.mm, part.head_mm, strict=True):
-            assert of_mask(labels == 1, mm).perimeter == pytest.approx(head, rel=0.03)
+            assert head_circumference(labels == 1, mm.tolist()) == pytest.approx(head, rel=0.03)
     entries, bad = hc18_layout.listing(Path(raw))
     assert bad == []
     cut = next((one for one in entries if one.name == "346_HC"), None)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from common.metrics.biometry import head_circumference
 from papers.ultrasound_diconvae import simulate
-from papers.ultrasound_diconvae.ellipse import of_mask
 from papers.ultrasound_diconvae.simulation.anatomy import draw
 from papers.ultrasound_diconvae.simulation.echo import DECIBEL, Tissue, echo
 from papers.ultrasound_diconvae.simulation.tissue import tissue
@@ -45,7 +45,7 @@ def test_pictures_come_with_all_that_is_known(pictures):
         assert one.mm[1] / one.mm[0] == pytest.approx(800 / 540)
         assert 80 <= one.head_mm <= 320
         assert 0.68 <= one.truth["cephalic"] <= 0.88
-        measured = of_mask(one.labels > 0, one.mm).perimeter
+        measured = head_circumference(one.labels > 0, one.mm)
         assert measured == pytest.approx(one.head_mm, rel=0.02)
     for label in (2, 3):
         assert 2 <= sum((one.labels == label).any() for one in pictures) < len(pictures)
