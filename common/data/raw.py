@@ -8,7 +8,7 @@ import imageio.v3 as imageio
 import nibabel
 import numpy as np
 import tifffile
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 
 from common.errors import InputError
 
@@ -97,6 +97,14 @@ def read_png(path: Path) -> Shaped[np.ndarray, "..."]:
     if content[24:26] == b"\x10\x02":  # bit depth, colour type: pillow would keep 8 of the bits
         raise BadFile("has three channels of 16 bits, which are read from TIFF only")
     return image
+
+
+def read_jpeg(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Return a JPEG picture as RGB, whatever colours it holds, or raise `BadFile`."""
+    try:
+        return imageio.imread(path.read_bytes(), plugin="pillow", mode="RGB")
+    except Exception as error:
+        raise unreadable(error) from None
 
 
 def refusal(where: str, bad: Iterable[str]) -> InputError:

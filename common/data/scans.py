@@ -1,4 +1,4 @@
-"""Users' own scans: found, checked, read as stacks of axial slices; and what is made of them.
+"""Users' own scans: found, checked, read as stacks of axial slices; and masks of them as files.
 
 Pictures (PNG, TIFF) hold one slice each, grey or of three channels, face up, the patient's right
 on the left. Those of one folder that agree in shape and type are one patient's stack, in the
@@ -10,29 +10,20 @@ back. Where a header has no orientation, nibabel's assumption holds: left, anter
 """
 
 import gzip
-import io
-import re
-import sys
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio.v3 as imageio
 import nibabel
 import numpy as np
-import tifffile
 from jaxtyping import Bool, Shaped, UInt8
 from nibabel import orientations
-from tqdm import tqdm
 
-from common.data.raw import BadFile, read_png, read_tiff, refusal, unreadable
-from common.errors import InputError
-from common.files import write_atomic
+from common.data.raw import BadFile, read_png, read_tiff, unreadable
+from common.data.user_files import TIFF, Kinds, numeric, picture
 
-TIFF, NIFTI = (".tif", ".tiff"), (".nii.gz", ".nii")
-SUFFIXES = (".png", *TIFF, *NIFTI)
-MADE = ("_mask", "_overlay")  # ends of names that are never read from a folder
+NIFTI = (".nii.gz", ".nii")
+KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay"))
 PERCENTILE = 99.9  # of a stack's channel: what becomes 255 where it has not 8 bits
 LYING = orientations.axcodes2ornt(("S", "P", "L"))  # where slices, rows and columns lead
 
@@ -60,69 +51,25 @@ class Scan:
     volume: nibabel.Nifti1Image | None = None
 
 
-def suffix(file: Path) -> str:
-    """Return a scan's suffix as it is written, both parts of .nii.gz; empty for other files."""
-    ends = [end for end in SUFFIXES if file.name.lower().endswith(end)]
-    return file.name[-len(ends[0]) :] if ends else ""
-
-
-def output(file: Path, source: Path, out: Path, end: str) -> Path:
-    """Return where something made of `file` goes: below `out` as `file` lies below `source`."""
-    root = source if source.is_dir() else source.parent
-    name = file.name.removesuffix(suffix(file)) + end
-    return out / file.relative_to(root).with_name(name)
-
-
-def find(source: Path) -> list[Path]:
-    """Return the scan at `source`, or all in the folder and below, in numeric order of names.
-
-    Hidden files are left out, and names that end as masks and overlays made here do. Raises
-    `InputError` where there is none.
-    """
-    kinds = ", ".join(SUFFIXES)
-    if source.is_file():
-        if not suffix(source):
-            raise InputError(f"--input {source}: not a scan by its name; give one of {kinds}")
-        return [source]
-    if not source.is_dir():
-        raise InputError(f"--input {source}: no such file or folder")
-    files = [path for path in source.rglob("*") if _wanted(path.relative_to(source))]
-    if not files:
-        raise InputError(f"--input {source}: no scan there; give a folder with {kinds}")
-    return sorted(files, key=_numeric)
-
-
 def patients(source: Path, skip_bad: bool = False) -> list[Patient]:
     """Return the patients found at `source`, every file having been read once to check it.
 
-    Raises:
-        InputError: no scan is there, or some are bad (all are listed) and `skip_bad` is off: with
-            it they are left out, and said on stderr.
+    Raises `InputError` as `Kinds.checked` does.
     """
     found: list[Patient] = []
     stacks: dict[tuple, list[Path]] = defaultdict(list)
-    bad = []
-    for file in tqdm(find(source), "checking", unit="file", delay=2, disable=None):
-        try:
-            if suffix(file).lower() in NIFTI:
-                found.append(Patient((file,), len(read((file,)).images)))
-            else:
-                picture = _picture(file)
-                stacks[file.parent, picture.shape, picture.dtype.str].append(file)
-        except BadFile as reason:
-            name = file.relative_to(source) if source.is_dir() else file.name
-            bad.append(f"{name}: {reason}")
+    for file, (shape, dtype) in KINDS.checked(source, _look, skip_bad):
+        if _is_volume(file):
+            found.append(Patient((file,), shape[0]))
+        else:
+            stacks[file.parent, shape, dtype].append(file)
     found += [Patient(tuple(files), len(files)) for files in stacks.values()]
-    if bad and (not skip_bad or not found):
-        raise refusal(f"--input {source}", bad)
-    if bad:
-        print(f"skipped {len(bad)} bad files: {', '.join(bad)}", file=sys.stderr)
-    return sorted(found, key=lambda one: _numeric(one.files[0]))
+    return sorted(found, key=lambda one: numeric(one.files[0]))
 
 
 def read(files: tuple[Path, ...]) -> Scan:
     """Return the scan that a patient's files make, or raise `BadFile`."""
-    if suffix(files[0]).lower() not in NIFTI:
+    if not _is_volume(files[0]):
         images = np.stack([_picture(file) for file in files])
         return Scan(files, images, tuple(range(len(files))))
     volume, voxels = _volume(files[0])
@@ -163,7 +110,7 @@ def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
     """
     if scan.volume is None:
         return [
-            picture(np.where(mask, 255, 0).astype(np.uint8), suffix(file))
+            picture(np.where(mask, 255, 0).astype(np.uint8), KINDS.suffix(file))
             for file, mask in zip(scan.files, masks, strict=True)
         ]
     own = orientations.io_orientation(scan.volume.affine)
@@ -173,61 +120,22 @@ def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
     header["cal_min"], header["cal_max"] = 0, 1  # what a viewer shows as black and as white
     image = type(scan.volume)(voxels.astype(np.uint8), scan.volume.affine, header)
     content = image.to_bytes()
-    packed = suffix(scan.files[0]).lower().endswith(".gz")
+    packed = KINDS.suffix(scan.files[0]).lower().endswith(".gz")
     return [gzip.compress(content, mtime=0) if packed else content]
 
 
-def picture(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png") -> bytes:
-    """Return a grey or RGB image as the content of a PNG or TIFF file, by the suffix `end`."""
-    if end.lower() not in TIFF:
-        return imageio.imwrite("<bytes>", image, plugin="pillow", extension=".png")
-    content, kind = io.BytesIO(), "minisblack" if image.ndim == 2 else "rgb"
-    tifffile.imwrite(content, image, photometric=kind, metadata=None)
-    return content.getvalue()
+def _is_volume(file: Path) -> bool:
+    return KINDS.suffix(file).lower() in NIFTI
 
 
-def check_output(source: Path, out: Path, targets: Iterable[Path]) -> None:
-    """Raise `InputError` unless `out` can take the targets and nothing of the input is harmed.
-
-    That is where two targets are one file, or one is a file that lies beside or below the input.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
-    root = (source if source.is_dir() else source.parent).resolve()
-    seen = set()
-    for target in targets:
-        if target in seen:
-            raise InputError(f"--out {out}: two inputs would both become {target}; rename one")
-        seen.add(target)
-        if target.exists() and target.resolve().is_relative_to(root):
-            raise InputError(
-                f"--out {out}: {target} is there, among the input; give another folder"
-            )
-
-
-def write(files: dict[Path, bytes]) -> None:
-    """Write files, each whole or not at all, or raise `InputError` where that is not possible."""
-    for path, content in files.items():
-        try:
-            write_atomic(path, content)
-        except OSError as error:
-            raise InputError(f"--out: {path} cannot be written ({error.strerror})") from None
-
-
-def _wanted(path: Path) -> bool:
-    end = suffix(path)
-    hidden = any(part.startswith(".") for part in path.parts)
-    return bool(end) and not hidden and not path.name.removesuffix(end).endswith(MADE)
-
-
-def _numeric(path: Path) -> list[list[str | int]]:
-    """Return what sorts paths part by part, numbers in them by value."""
-    parts = [re.split(r"([0-9]+)", part) for part in path.parts]
-    return [[int(one) if i % 2 else one for i, one in enumerate(part)] for part in parts]
+def _look(file: Path) -> tuple[tuple[int, ...], str]:
+    """Return shape and type of what a file holds; of a volume, slices come first."""
+    image = read((file,)).images if _is_volume(file) else _picture(file)
+    return image.shape, image.dtype.str
 
 
 def _picture(file: Path) -> Shaped[np.ndarray, "height width channels"]:
-    image = read_tiff(file) if suffix(file).lower() in TIFF else read_png(file)
+    image = read_tiff(file) if KINDS.suffix(file).lower() in TIFF else read_png(file)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[-1] not in (1, 3):

@@ -8,6 +8,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Bool, Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.files import write_atomic
@@ -20,6 +23,29 @@ def title(figure: Figure, text: str) -> None:
     letters = int(figure.get_figwidth() * 15)  # of 8 points to the inch, about
     lines = [line for part in text.split("\n") for line in textwrap.wrap(part, letters)]
     figure.suptitle("\n".join(lines), fontsize=8)
+
+
+def picture_axes(count: int, ratio: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with axes for pictures, four in a row; `ratio` is their height to width."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.4 * columns, (min(2.4 * ratio, 10.0) + 0.25) * rows + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[count:]:
+        axis.set_axis_off()
+    return figure, list(axes.flat[:count])
+
+
+def spread_out(marked: Bool[np.ndarray, " n"], most: int) -> Int[np.ndarray, " shown"]:
+    """Return positions, at most so many and evenly spread, among the marked, or among all."""
+    among = np.flatnonzero(marked) if marked.any() else np.arange(len(marked))
+    places = np.linspace(0, len(among) - 1, min(most, len(among)))
+    return among[np.rint(places).astype(int)]
 
 
 def save(figure: Figure, path: Path) -> None:

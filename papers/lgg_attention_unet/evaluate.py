@@ -9,13 +9,14 @@ from common.metrics.classification import auroc
 from common.metrics.overlap import Overlap, PatientOverlap, overlap, soft_dice, soft_iou
 from common.metrics.surface import surface_distances
 from common.replication.run import Evaluation, Run
+from common.replication.trained import network_config
 from common.training.writer import read_curves
 from papers.lgg_attention_unet import data
 from papers.lgg_attention_unet.baseline import fit_threshold
 from papers.lgg_attention_unet.config import SIZES, Config
 from papers.lgg_attention_unet.data import Part, Prepared, Stack
 from papers.lgg_attention_unet.inference import Segmenter, marked
-from papers.lgg_attention_unet.train import network_config, networks, restore
+from papers.lgg_attention_unet.train import networks, restore
 
 BATCH = 32  # slices that the source's metric is taken of at once
 Maps = Float[np.ndarray, "slices height width"]
@@ -30,7 +31,9 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     arrays: dict[str, np.ndarray] = {}
     for name in networks(config):
         folder = run.seed_folder(seed) / name
-        own = network_config(folder)  # with the threshold that its validation patients chose
+        own = network_config(
+            folder, Config()
+        )  # with the threshold that its validation patients chose
         segment = Segmenter(restore(folder, own), own)
         found = [segment(one) for one in test.stacks]
         metrics[name] = measure(test, found, own) | {"threshold": own.evaluate.threshold}

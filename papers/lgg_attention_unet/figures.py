@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.data.kaggle_lgg import FLAIR
-from common.replication.figures import COLOURS, title
+from common.replication.figures import COLOURS, picture_axes, title
 from papers.lgg_attention_unet.config import SIZES
 
 TRUTH, FOUND = "#41d66a", "#ff5a4d"
@@ -58,20 +58,9 @@ def sheet(
     pixel: tuple[float, float],
 ) -> Figure:
     """Return named slices in FLAIR with the outlines found; `pixel` is a pixel's height, width."""
-    columns = min(4, len(images))
-    rows = -(-len(images) // columns)
     aspect = pixel[0] / pixel[1]
-    height = 2.4 * aspect * images.shape[1] / images.shape[2]
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.4 * columns, (min(height, 10.0) + 0.25) * rows + 0.4),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat[len(images) :]:
-        axis.set_axis_off()
-    for axis, image, mask, name in zip(axes.flat, images, masks, names, strict=False):
+    figure, axes = picture_axes(len(images), aspect * images.shape[1] / images.shape[2])
+    for axis, image, mask, name in zip(axes, images, masks, names, strict=True):
         _gray(axis, image[..., FLAIR])
         _outline(axis, mask, FOUND)
         axis.set_aspect(aspect)

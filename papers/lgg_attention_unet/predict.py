@@ -15,17 +15,18 @@ from jaxtyping import Bool, Float32, UInt8
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
-from common.data import scans
+from common.data import scans, user_files
 from common.data.images import resize_8_bits, resize_area
 from common.data.kaggle_lgg import FLAIR
 from common.data.raw import BadFile, refusal
 from common.data.scans import Scan
-from common.errors import InputError
-from common.replication.figures import png
+from common.replication.figures import png, spread_out
+from common.replication.trained import network_config, network_folder
 from papers.lgg_attention_unet import figures
+from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.data import Stack
 from papers.lgg_attention_unet.inference import Segmenter, marked
-from papers.lgg_attention_unet.train import CONFIG, network_config, restore
+from papers.lgg_attention_unet.train import restore
 
 SHOWN = 12  # slices of a volume, at most
 RED = (255, 0, 0)
@@ -45,11 +46,11 @@ def predict(
     computed. Raises `InputError` for what cannot be used or would be overwritten.
     """
     folder = network_folder(checkpoint)
-    config = network_config(folder)
+    config = network_config(folder, Config())
     patients = scans.patients(source, skip_bad)
     every = [file for one in patients for file in one.files]
     targets = {file: _targets(file, source, out) for file in every}
-    scans.check_output(source, out, [target for pair in targets.values() for target in pair])
+    user_files.check_output(source, out, [target for pair in targets.values() for target in pair])
     print(f"network: {folder}", file=sys.stderr)
     most = max(one.slices for one in patients)
     batch = min(config.evaluate.batch_size, most)  # of slices: the rest would be filled with zeros
@@ -65,7 +66,7 @@ def predict(
         found = probabilities(segment, images, scan)
         masks = marked(found, config.evaluate)
         contents = scans.mask_files(scan, masks), overlays(scan, images, masks)
-        scans.write(
+        user_files.write(
             {
                 path: content
                 for file, *pair in zip(one.files, *contents, strict=True)
@@ -74,21 +75,6 @@ def predict(
         )
         rows += _rows(scan, found, masks, source, targets)
     return rows
-
-
-def network_folder(checkpoint: Path) -> Path:
-    """Return the folder of a network: `checkpoint`, or the first below it that is one."""
-    if not checkpoint.is_dir():
-        raise InputError(f"--checkpoint {checkpoint}: no such folder")
-    if (checkpoint / CONFIG).is_file():
-        return checkpoint
-    below = sorted(checkpoint.rglob(CONFIG))
-    if not below:
-        raise InputError(
-            f"--checkpoint {checkpoint}: no network there or below (a folder with {CONFIG}); "
-            "give the folder of checkpoints that replicate prints"
-        )
-    return below[0].parent
 
 
 def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) -> Maps:
@@ -107,13 +93,11 @@ def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) 
 def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
     """Return a PNG for every file: FLAIR with the outline in red, of a volume a sheet of slices."""
     if scan.volume is None:
-        return [scans.picture(_outlined(*pair)) for pair in zip(images, masks, strict=True)]
-    ill = np.flatnonzero(masks.any((1, 2)))
-    among = ill if len(ill) else np.arange(len(masks))
-    places = np.linspace(0, len(among) - 1, min(SHOWN, len(among)))
-    chosen = among[np.rint(places).astype(int)]
+        return [user_files.picture(_outlined(*pair)) for pair in zip(images, masks, strict=True)]
+    ill = np.array([mask.any() for mask in masks])
+    chosen = spread_out(ill, SHOWN)
     title = (
-        f"{scan.files[0].name}: tumour found in {len(ill)} of {len(masks)} slices\n"
+        f"{scan.files[0].name}: tumour found in {ill.sum()} of {len(masks)} slices\n"
         "the patient's right is on the left"
     )
     names = [f"slice {scan.numbers[i]}" for i in chosen]
@@ -133,8 +117,9 @@ def _three_channels(images: UInt8[np.ndarray, "slices height width channels"]) -
 
 
 def _targets(file: Path, source: Path, out: Path) -> tuple[Path, Path]:
-    ends = f"_mask{scans.suffix(file)}", "_overlay.png"
-    return scans.output(file, source, out, ends[0]), scans.output(file, source, out, ends[1])
+    ends = f"_mask{scans.KINDS.suffix(file)}", "_overlay.png"
+    mask, overlay = (scans.KINDS.output(file, source, out, end) for end in ends)
+    return mask, overlay
 
 
 def _rows(
@@ -147,7 +132,7 @@ def _rows(
         marked = int(masks[part].sum())
         rows.append(
             {
-                "file": str(file.relative_to(source)) if source.is_dir() else file.name,
+                "file": user_files.shown(file, source),
                 "slices": len(masks[part]),
                 "marked": marked,
                 "ml": None if scan.voxel_ml is None else marked * scan.voxel_ml,

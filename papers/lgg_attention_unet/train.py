@@ -1,6 +1,5 @@
 """Training: a pure step on (state, batch, step number, rate) and the loop around it."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,11 +15,9 @@ from jaxtyping import Array, Float
 
 from common.data.loader import ArraySource, batches
 from common.errors import InputError
-from common.files import write_atomic
 from common.metrics.overlap import soft_iou
-from common.replication import config as configs
-from common.replication import metrics_file
 from common.replication.run import Run
+from common.replication.trained import save_config
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
 from common.training.mesh import data_mesh, data_parallel, replicate, shard
@@ -35,7 +32,6 @@ from papers.lgg_attention_unet.losses import Loss, make_loss
 from papers.lgg_attention_unet.model import AttentionUNet
 
 EPSILON = 1e-7  # of Keras's Adam
-CONFIG = "config.json"  # beside a network's checkpoints
 
 
 class State(NamedTuple):
@@ -147,18 +143,12 @@ def train(run: Run, prepared: data.Prepared, seed: int) -> None:
     validation = data.source(parts["validation"], config.data, options.normalize)
     for name, model in networks(config).items():
         folder, own = run.seed_folder(seed) / name, replace(config, model=model)
-        _write_config(folder, own)
+        save_config(folder, own)
         _train(folder, model, options, examples, validation, seed)
         if config.evaluate.tuned_threshold:
             segment = Segmenter(restore(folder, own), own)
             threshold = best_threshold(parts["validation"], segment, own.evaluate)
-            _write_config(folder, replace(own, evaluate=replace(own.evaluate, threshold=threshold)))
-
-
-def _write_config(folder: Path, config: Config) -> None:
-    """Leave what `network_config` reads."""
-    if jax.process_index() == 0:
-        write_atomic(folder / CONFIG, metrics_file.dumps(asdict(config)))
+            save_config(folder, replace(own, evaluate=replace(own.evaluate, threshold=threshold)))
 
 
 def _train(
@@ -227,20 +217,6 @@ def _train(
 def checkpoints_of(folder: Path) -> Checkpoints:
     """Return the checkpoints of one network's training: the last and the best."""
     return Checkpoints(folder / "checkpoints", keep=1, best="validation_loss")
-
-
-def network_config(folder: Path) -> Config:
-    """Return the config of the network in a folder, with its own threshold."""
-    file = folder / CONFIG
-    try:
-        values = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; run --stage train first") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{file}: not the config of a network; train writes it")
-    return configs.override(Config(), values, str(file))
 
 
 def restore(folder: Path, config: Config) -> AttentionUNet:

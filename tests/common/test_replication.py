@@ -1,4 +1,4 @@
-"""Verdicts, claims, reported numbers, tables and the metrics file."""
+"""Verdicts, claims, reported numbers, tables, figures and the metrics file."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from common.replication import claims, metrics_file, reported, tables, verdicts
+from common.replication import claims, figures, metrics_file, reported, tables, verdicts
 from common.replication.run import Evaluation
 from papers.camcan_cfg.config import Config
 
@@ -227,3 +227,13 @@ def test_the_published_config_is_comparable_with_what_camcan_reports() -> None:
 def test_evaluation_holds_metrics_and_pictures() -> None:
     evaluation = Evaluation({"a": 1.0}, {"pictures": np.zeros((1, 2, 2), np.uint8)})
     assert evaluation.arrays["pictures"].shape == (1, 2, 2)
+
+
+def test_pictures_are_spread_over_those_that_show_something() -> None:
+    marked = np.zeros(40, bool)
+    marked[10:34] = True
+    found = figures.spread_out(marked, 12)
+    assert (len(found), found[0], found[-1]) == (12, 10, 33)
+    assert set(np.diff(found)) == {2, 3}
+    assert figures.spread_out(marked, 99).tolist() == list(range(10, 34))
+    assert figures.spread_out(np.zeros(3, bool), 12).tolist() == [0, 1, 2]

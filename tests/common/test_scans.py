@@ -1,7 +1,6 @@
-"""Users' scans: what is found and refused, how volumes are turned, and that masks come back."""
+"""Users' scans: what makes a patient, how volumes are turned, and that masks come back."""
 
 import gzip
-import io
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from common.data import scans
+from common.data import scans, user_files
 from common.errors import InputError
 
 HEAD = np.zeros((5, 8, 6), np.float32)  # inferior to superior, front to back, right to left
@@ -27,20 +26,6 @@ def volume(axes: str, file: Path, voxels: np.ndarray = HEAD) -> Path:
     affine = affine @ nibabel.orientations.inv_ornt_aff(turn, voxels.shape[:3])
     nibabel.save(nibabel.Nifti1Image(turned, affine), file)
     return file
-
-
-def test_files_come_in_numeric_order_without_masks_and_hidden_ones(tmp_path):
-    names = (
-        "b/10.png b/9.png a_10.tif a_2.tif a_2_mask.tif a_2_overlay.png ._a_3.tif x.txt c.NII.gz"
-    )
-    for name in [*names.split(), ".hidden/a.png"]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in scans.find(tmp_path)]
-    assert found == ["a_2.tif", "a_10.tif", "b/9.png", "b/10.png", "c.NII.gz"]
-    assert scans.suffix(Path("c.NII.gz")) == ".NII.gz"
-    place = scans.output(tmp_path / "b" / "9.png", tmp_path, Path("out"), "_mask.png")
-    assert place == Path("out/b/9_mask.png")
 
 
 def test_pictures_of_one_folder_shape_and_type_are_one_patient(tmp_path):
@@ -100,22 +85,12 @@ def test_eight_bits_stay_and_others_are_scaled_a_channel_at_a_time():
     assert scans.in_8_bits(dot).max() == 255
 
 
-@pytest.mark.parametrize("end", [".png", ".tif"])
-@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
-def test_pictures_written_are_read_again(end, shape):
-    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    content = scans.picture(image, end)
-    assert content == scans.picture(image, end)
-    reader = tifffile.imread if end == ".tif" else imageio.imread
-    np.testing.assert_array_equal(reader(io.BytesIO(content)), image)
-
-
 def spoil(folder: Path, kind: str) -> None:
     """Write a bad file called bad with a suffix."""
     file = folder / "bad.png"
     if kind == "truncated":
         noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
-        file.write_bytes(scans.picture(noise)[:500])
+        file.write_bytes(user_files.picture(noise)[:500])
     elif kind == "truncated volume":
         whole = volume("RAS", folder / "bad.nii.gz", np.random.default_rng(0).random((9, 9, 9)))
         whole.write_bytes(whole.read_bytes()[:2000])
@@ -171,32 +146,3 @@ def test_bad_files_are_named_with_their_reason(kind, reason, tmp_path, capsys):
     (tmp_path / "good.png").unlink()
     with pytest.raises(InputError, match="1 bad"):
         scans.patients(tmp_path, skip_bad=True)
-
-
-def test_input_that_is_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file or folder"):
-        scans.find(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no scan there"):
-        scans.find(tmp_path)
-    (tmp_path / "scan.jpg").touch()
-    with pytest.raises(InputError, match=r"scan.jpg: not a scan by its name; give one of .png"):
-        scans.find(tmp_path / "scan.jpg")
-
-
-def test_output_never_harms_the_input_nor_itself(tmp_path):
-    source, out = tmp_path / "in", tmp_path / "out"
-    for folder in (source, out):
-        folder.mkdir()
-        (folder / "1_mask.png").touch()
-    scans.check_output(source, out, [out / "1_mask.png"])  # what an earlier run wrote
-    scans.check_output(source, source, [source / "2_mask.png"])
-    with pytest.raises(InputError, match=r"1_mask.png is there, among the input"):
-        scans.check_output(source, source, [source / "1_mask.png"])
-    with pytest.raises(InputError, match=r"1_mask.png is there, among the input"):
-        scans.check_output(source / "1.png", source, [out / ".." / "in" / "1_mask.png"])
-    with pytest.raises(InputError, match="rename one"):
-        scans.check_output(source, out, [out / "a_overlay.png", out / "a_overlay.png"])
-    with pytest.raises(InputError, match="is a file"):
-        scans.check_output(source, source / "1_mask.png", [])
-    with pytest.raises(InputError, match=r"1_mask.png/x cannot be written \("):
-        scans.write({source / "1_mask.png" / "x": b""})

@@ -1,7 +1,7 @@
 """Prediction on users' own scans: masks land where the bright blob is, in the input's own form."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -11,17 +11,12 @@ import pytest
 import tifffile
 
 from common.errors import InputError
-from common.replication import metrics_file
+from common.replication.trained import CONFIG, network_config, network_folder, save_config
 from papers.lgg_attention_unet import predict as module
 from papers.lgg_attention_unet.config import Config, DataConfig, ModelConfig
 from papers.lgg_attention_unet.model import AttentionUNet
-from papers.lgg_attention_unet.predict import network_folder, predict
-from papers.lgg_attention_unet.train import (
-    CONFIG,
-    checkpoints_of,
-    initial_state,
-    network_config,
-)
+from papers.lgg_attention_unet.predict import predict
+from papers.lgg_attention_unet.train import checkpoints_of, initial_state
 
 CONFIG_OF_NETWORK = replace(
     Config(),
@@ -37,7 +32,7 @@ def run(tmp_path_factory) -> Path:
     network = folder / "seed_0" / "attention"
     _, state = initial_state(CONFIG_OF_NETWORK.model, CONFIG_OF_NETWORK.train, 0)
     checkpoints_of(network).save(1, state, {}, {"validation_loss": 1.0})
-    (network / CONFIG).write_text(metrics_file.dumps(asdict(CONFIG_OF_NETWORK)))
+    save_config(network, CONFIG_OF_NETWORK)
     return folder
 
 
@@ -211,7 +206,7 @@ def test_an_error_while_segmenting_leaves_nothing_of_the_patient(
 def test_networks_are_found_or_missed_by_name(run, tmp_path):
     network = run / "seed_0" / "attention"
     assert network_folder(run) == network_folder(run / "seed_0") == network_folder(network)
-    assert network_config(network) == CONFIG_OF_NETWORK
+    assert network_config(network, Config()) == CONFIG_OF_NETWORK
     with pytest.raises(InputError, match="nowhere: no such folder"):
         network_folder(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"no network there or below \(a folder with config.json"):
@@ -230,12 +225,12 @@ def test_networks_are_found_or_missed_by_name(run, tmp_path):
 def test_a_config_that_does_not_fit_is_named(content, message, tmp_path):
     (tmp_path / CONFIG).write_text(content)
     with pytest.raises(InputError, match=message) as error:
-        network_config(tmp_path)
+        network_config(tmp_path, Config())
     assert str(tmp_path / CONFIG) in str(error.value)
 
 
 def test_a_network_without_checkpoint_is_told(tmp_path):
-    (tmp_path / CONFIG).write_text(metrics_file.dumps(asdict(CONFIG_OF_NETWORK)))
+    save_config(tmp_path, CONFIG_OF_NETWORK)
     imageio.imwrite(tmp_path / "1.png", blob(32, 32))
     with pytest.raises(InputError, match="no checkpoint"):
         predict(tmp_path, tmp_path / "1.png", tmp_path / "out")
