@@ -31,7 +31,7 @@ verify *arguments:
 render *arguments:
     @{{ python }} -m papers render "$@"
 
-# a trained network on your own scans: just predict lgg --checkpoint DIR --input PATH --out DIR
+# trained networks on your own scans: just predict lgg --checkpoint DIR --input PATH --out DIR
 predict *arguments:
     @{{ python }} -m papers predict "$@"
 

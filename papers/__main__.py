@@ -152,11 +152,11 @@ def parser() -> argparse.ArgumentParser:
         experiment=True,
     )
 
-    predict = add(predict_scans, "predict", "Run a trained network on scans of your own.")
+    predict = add(predict_scans, "predict", "Run trained networks on scans of your own.")
     predict.add_argument("study", metavar="STUDY")
-    about = "a trained network's folder, or one above it as replicate prints it"
+    about = "a folder of trained networks, or one above it as replicate prints it"
     predict.add_argument("--checkpoint", metavar="DIR", type=Path, required=True, help=about)
-    about = "a picture (.png, .tif), a volume (.nii, .nii.gz), or a folder with such files"
+    about = "a picture, a volume, a DICOM file, or a folder of them; the study card says which"
     predict.add_argument("--input", metavar="PATH", type=Path, required=True, help=about)
     about = "folder for what is found, named as the input is"
     predict.add_argument("--out", metavar="DIR", type=Path, required=True, help=about)

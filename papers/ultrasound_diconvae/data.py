@@ -33,8 +33,6 @@ ACCESS = {
     "zip of masks (segmentation) in it",
     "hc18": "get training_set.zip and the table from https://zenodo.org/records/1327317",
 }
-LABELS = {"hc18": CLASSES[:2]}  # all others have all of them
-
 Entry = TypeVar("Entry", fetal_planes_layout.Entry, hc18_layout.Entry)
 
 
@@ -90,6 +88,11 @@ def prepare(config: DataConfig, folder: Path, raw: Path | None, skip_bad: bool =
         raise refusal(f"--raw {raw}", record["skipped"])
     tuples = {name: tuple(record[name]) for name in ("classes", "skipped")}
     return Prepared(folder=folder, **record | tuples)
+
+
+def classes_of(dataset: str) -> tuple[str, ...]:
+    """Return the names of a data set's classes, by label; HC18's pictures show the head alone."""
+    return CLASSES[:2] if dataset == "hc18" else CLASSES
 
 
 def load(prepared: Prepared, part: str) -> Part:
@@ -149,7 +152,7 @@ def _make(config: DataConfig, draft: Path, raw: Path | None, skip_bad: bool) -> 
         "content_hash": hashing.content_hash(everything),
         "stand_in": config.dataset == "simulated",
         "description": _describe(config, pictures, bad),
-        "classes": LABELS.get(config.dataset, CLASSES),
+        "classes": classes_of(config.dataset),
         "sizes": {part: len(examples) for part, examples in splits.items()},
         "parts": {part: _summary(members) for part, members in chosen.items()},
         "skipped": bad,

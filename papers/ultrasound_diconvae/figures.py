@@ -5,11 +5,13 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from common.replication.figures import COLOURS, title
+from common.replication.figures import COLOURS, picture_axes, title
 from papers.ultrasound_diconvae import colours
 from papers.ultrasound_diconvae.picture import CLASSES
 
@@ -59,6 +61,27 @@ def cases(samples: Samples, note: str) -> Figure:
         if (samples["labels"] == CLASSES.index(name)).any()
     )
     title(figure, f"Test pictures; outlines true (full) and found (dashed): {key}\n{note}")
+    return figure
+
+
+def sheet(
+    frames: UInt8[np.ndarray, "frames height width"],
+    labels: UInt8[np.ndarray, "frames height width"],
+    names: list[str],
+    classes: tuple[str, ...],
+    note: str,
+    aspect: float,
+) -> Figure:
+    """Return named frames with the outlines found; `aspect` is a pixel's height to its width."""
+    figure, axes = picture_axes(len(frames), aspect * frames.shape[1] / frames.shape[2])
+    for axis, frame, found, name in zip(axes, frames, labels, names, strict=True):
+        axis.imshow(frame, cmap="gray", vmin=0, vmax=255, aspect=aspect)
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(name, fontsize=8)
+        _outlines(axis, found, "-")
+    lines = [Line2D([], [], color=OUTLINES[name][1]) for name in classes[1:]]
+    figure.legend(lines, classes[1:], loc="outside lower center", ncols=3, fontsize=8)
+    title(figure, note)
     return figure
 
 

@@ -45,9 +45,22 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "height width"]:
     image = read_png(path)
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
         raise BadFile(f"{path.name} is {image.dtype} {image.shape}, not grey or RGB of 8 bits")
+    return grey(image)
+
+
+def grey(image: Shaped[np.ndarray, "height width *channels"]) -> Shaped[np.ndarray, "height width"]:
+    """Return a picture as one channel, the mean of three; another one, alpha, does not count.
+
+    The mean is rounded where the picture has 8 bits. Raises `BadFile` for more than four channels.
+    """
     if image.ndim == 2:
         return image
-    return np.rint(image[..., :3].mean(-1, dtype=np.float32)).astype(np.uint8)
+    if image.ndim != 3 or image.shape[-1] not in (1, 2, 3, 4):
+        raise BadFile(f"has the shape {image.shape}, not height x width, grey or in colours")
+    if image.shape[-1] < 3:
+        return image[..., 0]
+    mean = image[..., :3].mean(-1, dtype=np.float32)
+    return np.rint(mean).astype(np.uint8) if image.dtype == np.uint8 else mean
 
 
 def resize_image(

@@ -1,4 +1,4 @@
-"""What the command line calls: the study's data sets and its four steps.
+"""What the command line calls: the study's data sets, its four steps, and prediction.
 
 A step imports what it needs when it is called, so that listing the studies stays quick.
 """
@@ -6,7 +6,7 @@ A step imports what it needs when it is called, so that listing the studies stay
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.replication.run import DatasetInfo, Evaluation, Run
 from papers.ultrasound_diconvae.config import Config
@@ -53,6 +53,15 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     from papers.ultrasound_diconvae.evaluate import evaluate as evaluate_seed
 
     return evaluate_seed(run, prepared, seed)
+
+
+def predict(
+    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """Denoise and segment the user's own ultrasound with trained networks."""
+    from papers.ultrasound_diconvae.predict import predict as predict_files
+
+    return predict_files(checkpoint, source, out, skip_bad)
 
 
 def render(results: Path) -> None:

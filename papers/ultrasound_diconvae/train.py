@@ -22,6 +22,7 @@ from common.errors import InputError
 from common.nn.perceptual import load_perceptual
 from common.nn.weights import lpips_path
 from common.replication.run import Run
+from common.replication.trained import save_config
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
 from common.training.mesh import data_mesh, data_parallel, replicate, shard
@@ -60,11 +61,12 @@ class Plan:
 def train(run: Run, prepared: Prepared, seed: int) -> None:
     """Train all networks of one seed, each from its last checkpoint where there is one.
 
-    Writes checkpoints and `train.jsonl` into a folder for each. Raises `Diverged` where a loss
-    stops being finite.
+    Writes checkpoints and `train.jsonl` into a folder for each, and `config.json` beside these
+    folders. Raises `Diverged` where a loss stops being finite.
     """
     config: Config = run.config
     options, folder = config.train, run.seed_folder(seed)
+    save_config(folder, config)
     parts = {part: load(prepared, part) for part in ("train", "validation")}
 
     def fit(
@@ -227,7 +229,7 @@ def _fit(
     )
     rate = make_rate(config, plan, total)
     state = replicate(mesh, state)
-    checkpoints, start = Checkpoints(folder / "checkpoints", keep=1), 0
+    checkpoints, start = checkpoints_of(folder), 0
     if restored := checkpoints.restore_last(state):
         start, state = restored.step, restored.state
         iterator.set_state(restored.iterator)
@@ -254,11 +256,20 @@ def _fit(
 
 def trained(run: Run, prepared: Prepared, seed: int, name: str) -> Any:
     """Return a trained network of a seed: denoiser, segmenter_<kind> or joint."""
-    config: Config = run.config
-    build = networks(config, len(prepared.classes))[name.split("_")[0]]
-    graph, state = initial_state(build, seed)
-    folder = run.seed_folder(seed) / name / "checkpoints"
-    restored = Checkpoints(folder, keep=1).restore_last(state)
+    return restore(run.seed_folder(seed), name, run.config, len(prepared.classes))
+
+
+def restore(folder: Path, name: str, config: Config, classes: int) -> Any:
+    """Return a trained network of a seed's folder, by the name of its own folder in there."""
+    build = networks(config, classes)[name.split("_")[0]]
+    graph, state = initial_state(build, 0)
+    checkpoints = checkpoints_of(folder / name)
+    restored = checkpoints.restore_last(state)
     if restored is None:
-        raise InputError(f"{folder}: no checkpoint; run --stage train first")
+        raise InputError(f"{checkpoints.folder}: no checkpoint; run --stage train first")
     return nnx.merge(graph, restored.state.params, restored.state.stats)
+
+
+def checkpoints_of(folder: Path) -> Checkpoints:
+    """Return the checkpoints of one network's training: the last."""
+    return Checkpoints(folder / "checkpoints", keep=1)

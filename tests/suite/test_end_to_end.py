@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
+
+from common.replication.studies import offering
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {
@@ -82,6 +85,23 @@ def test_results_are_whole_and_get_no_verdict(study: str, whole: Path) -> None:
     assert "0" in json.loads((results / "metrics.json").read_text())["seeds"]
     assert {figure.stem for figure in (results / "figures").glob("*.png")} == STUDIES[study]
     assert "no verdict" in (results / "tables" / "claims.md").read_text()
+
+
+def test_what_was_trained_predicts(study: str, whole: Path, tmp_path: Path) -> None:
+    if study not in offering("predict"):
+        pytest.skip(f"{study} offers no prediction")
+    imageio.imwrite(tmp_path / "1.png", np.full((40, 50), 90, np.uint8))
+    command = [sys.executable, "-m", "papers", "predict", study, "--json"]
+    where = ["--checkpoint", whole / "home", "--input", tmp_path / "1.png", "--out", tmp_path / "o"]
+    done = subprocess.run(
+        [*command, *map(str, where)], cwd=ROOT, env=environment(tmp_path),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (row,) = json.loads(done.stdout)["files"]
+    assert row["file"] == "1.png"
+    for file in map(Path, row["written"]):
+        assert imageio.imread(file).shape[:2] == (40, 50)
 
 
 def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(

@@ -1,0 +1,174 @@
+"""Users' own ultrasound as grey frames of 8 bits: pictures, and DICOM files of one frame or many.
+
+What a DICOM file shows on a screen is what counts here: palettes and colours become grey, windows
+are applied, and MONOCHROME1 is turned around. Of its header nothing is read but `TAGS`, so that
+nothing in it that names a patient can come into what is made of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from jaxtyping import Shaped, UInt8
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import apply_color_lut, apply_rescale, apply_windowing, get_decoder
+
+from common.data.images import Window
+from common.data.raw import BadFile, read_jpeg, read_png, read_tiff, unreadable
+from common.data.scans import in_8_bits
+from common.data.user_files import TIFF, Kinds
+from papers.ultrasound_diconvae.picture import grey
+
+JPEG, DICOM = (".jpg", ".jpeg"), (".dcm", ".dicom")
+COLOURS = [
+    f"{segmented}{colour}PaletteColorLookupTable{part}"
+    for segmented, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
+    for colour in ("Red", "Green", "Blue")
+]
+TAGS = [
+    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
+    *("PlanarConfiguration", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+    *("SequenceOfUltrasoundRegions", "PixelSpacing", "ImagerPixelSpacing"),
+    *COLOURS,
+]
+TISSUE, TWO_D, CENTIMETRES = 1, 1, 3  # DICOM's codes of regions
+
+Frames = UInt8[np.ndarray, "frames height width"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of one file, 0 to 255; the part of them that shows tissue; and a pixel's size."""
+
+    frames: Frames
+    tissue: Window
+    mm: tuple[float, float] | None = None  # height and width; None where nobody says
+
+
+def is_dicom(file: Path) -> bool:
+    """Return whether a file is DICOM by what it begins with; a medium's directory is not meant."""
+    if not file.is_file() or file.name == "DICOMDIR":
+        return False
+    try:
+        with file.open("rb") as content:
+            return content.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+KINDS = Kinds(
+    (".png", *TIFF, *JPEG, *DICOM), made=("_denoised", "_mask", "_overlay"), nameless=is_dicom
+)
+
+
+def read(file: Path) -> Clip:
+    """Return what a picture or a DICOM file shows, or raise `BadFile`."""
+    end = KINDS.suffix(file).lower()
+    if end in DICOM or not end:
+        return _read_dicom(file)
+    reader = read_tiff if end in TIFF else read_jpeg if end in JPEG else read_png
+    image = grey(reader(file))
+    return Clip(_shown(image[None]), _whole(*image.shape))
+
+
+def _read_dicom(file: Path) -> Clip:
+    try:
+        dataset = pydicom.dcmread(file, specific_tags=TAGS)
+        if "PixelData" not in dataset:
+            raise BadFile("is a DICOM file without pixels, such as a report; give pictures")
+        frames = _shown(np.stack([_grey(frame, dataset) for frame in _decoded(dataset)]))
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            frames = 255 - frames
+        return Clip(frames, *_geometry(dataset))
+    except BadFile:
+        raise
+    except InvalidDicomError:
+        raise BadFile("is no DICOM file, or one without the DICOM preamble") from None
+    except Exception as error:  # pydicom and its decoders each raise their own for a damaged file
+        raise unreadable(error) from None
+
+
+def _decoded(dataset: Dataset) -> Iterator[np.ndarray]:
+    """Yield the frames as stored, YBR as RGB; raises `BadFile` for what cannot be decoded here."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    advice = "write it uncompressed (gdcmconv --raw, dcmdjpeg), or its frames as PNG"
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise BadFile(f"holds {syntax.name}, which is not read here; {advice}") from None
+    if not decoder.is_available:
+        raise BadFile(f"holds {syntax.name}, for which no decoder is installed; {advice}")
+    for frame, _ in decoder.iter_array(dataset):
+        yield frame
+
+
+def _grey(frame: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
+    """Return a frame as one channel: of 8 bits where it has them or the file says a window."""
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        colours = apply_color_lut(frame, dataset)
+        excess = dataset.RedPaletteColorLookupTableDescriptor[2] - 8  # bits
+        return grey((colours >> excess).astype(np.uint8))
+    if dataset.SamplesPerPixel > 1:
+        return grey(frame)
+    if "WindowWidth" in dataset and "WindowCenter" in dataset:
+        ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
+        low, high = apply_windowing(ends, dataset)
+        windowed = apply_windowing(apply_rescale(frame, dataset), dataset)
+        return np.rint((windowed - low) * (255 / (high - low))).astype(np.uint8)
+    rescaled = apply_rescale(frame, dataset)
+    return frame if np.array_equal(rescaled, frame) else rescaled
+
+
+def _shown(images: Shaped[np.ndarray, "frames height width"]) -> Frames:
+    """Return 8 bits as they are, others scaled to them; raises `BadFile` for what is no number."""
+    if images.dtype.kind not in "buif" or not np.isfinite(images).all():
+        raise BadFile(f"holds {images.dtype}, or values that are not finite")
+    return in_8_bits(images[..., None])[..., 0]
+
+
+def _geometry(dataset: Dataset) -> tuple[Window, tuple[float, float] | None]:
+    """Return the only region of 2-D tissue, or all of the picture, and the pixel's size in mm."""
+    regions = [
+        region
+        for region in dataset.get("SequenceOfUltrasoundRegions") or []
+        if region.get("RegionSpatialFormat") == TWO_D and region.get("RegionDataType") == TISSUE
+    ]
+    window, mm = _whole(dataset.Rows, dataset.Columns), None
+    if len(regions) == 1:
+        window, mm = _box(regions[0], window), _centimetres(regions[0])
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        mm = mm or _size(*dataset.get(name) or (0.0, 0.0))
+    return window, mm
+
+
+def _box(region: Dataset, whole: Window) -> Window:
+    """Return a region's rows and columns; all of them where it does not lie in the picture."""
+    rows = slice(region.RegionLocationMinY0, region.RegionLocationMaxY1 + 1)
+    columns = slice(region.RegionLocationMinX0, region.RegionLocationMaxX1 + 1)
+    for part, all_of in zip((rows, columns), whole, strict=True):
+        if not 0 <= part.start < part.stop <= all_of.stop:
+            return whole
+    return rows, columns
+
+
+def _centimetres(region: Dataset) -> tuple[float, float] | None:
+    units = region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection")
+    if units != (CENTIMETRES, CENTIMETRES):
+        return None
+    return _size(*(10 * abs(region.get(f"PhysicalDelta{axis}") or 0.0) for axis in "YX"))
+
+
+def _size(height: float, width: float) -> tuple[float, float] | None:
+    size = float(height), float(width)  # plain ones, not pydicom's
+    return size if np.isfinite(size).all() and min(size) > 0 else None
+
+
+def _whole(rows: int, columns: int) -> Window:
+    return slice(0, rows), slice(0, columns)

@@ -1,0 +1,179 @@
+"""The user's own ultrasound, denoised and segmented: pictures and DICOM files of any size.
+
+The segmenter is the one that was trained on pictures as they are, and is shown these: the source
+found that it does better so than on denoised ones. Denoised pictures are for the eye.
+"""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Num, UInt8
+from matplotlib.colors import to_rgb
+from scipy.ndimage import binary_erosion
+from tqdm import tqdm
+
+from common.data.images import paste, resize_8_bits
+from common.data.loader import in_batches
+from common.data.raw import BadFile, refusal
+from common.data.user_files import TIFF, check_output, pages, picture, shown, write
+from common.metrics.biometry import head_circumference
+from common.replication.figures import png, spread_out
+from common.replication.trained import network_config, network_folder
+from papers.ultrasound_diconvae import figures
+from papers.ultrasound_diconvae.clips import KINDS, Clip, Frames, read
+from papers.ultrasound_diconvae.config import Config
+from papers.ultrasound_diconvae.data import classes_of
+from papers.ultrasound_diconvae.inputs import Inputs, in_8_bits
+from papers.ultrasound_diconvae.picture import CLASSES
+from papers.ultrasound_diconvae.train import restore
+
+SHOWN = 12  # frames of a clip, at most
+SEGMENTER = "segmenter_raw"
+
+
+def predict(
+    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """Write `<name>_denoised`, `_mask` and `_overlay.png` of every file; return a row for each.
+
+    Masks hold the labels of the data that the networks learnt from (0: background). A row holds
+    `file`, `frames`; of every class `<class>_pixels` and, where a pixel's size is known,
+    `<class>_mm2`, else None; `head_mm`, the circumference of all that is no background, and
+    `written`. Numbers are medians over the frames that show what is measured. Each file's outputs
+    are written when all of them are computed. Raises `InputError` for what cannot be used or would
+    be overwritten.
+    """
+    folder = network_folder(checkpoint)
+    config = network_config(folder, Config())
+    counts = dict(KINDS.checked(source, lambda file: len(read(file).frames), skip_bad))
+    targets = {file: _targets(file, count, source, out) for file, count in counts.items()}
+    check_output(source, out, [target for three in targets.values() for target in three])
+    print(f"networks: {folder}", file=sys.stderr)
+    batch = min(config.evaluate.batch_size, max(counts.values()))  # of frames
+    config = replace(config, evaluate=replace(config.evaluate, batch_size=batch))
+    networks = Networks(folder, config)
+    rows = []
+    for file in tqdm(counts, "segmenting", unit="file", delay=2, disable=None):
+        try:
+            clip = read(file)
+        except BadFile as reason:  # good when it was checked
+            raise refusal(f"--input {source}", [f"{file.name}: {reason}"]) from None
+        denoised, labels = networks(clip)
+        overlay = _overlay(clip, labels, networks.classes, file.name)
+        contents = (*(_content(frames, targets[file][0]) for frames in (denoised, labels)), overlay)
+        write(dict(zip(targets[file], contents, strict=True)))
+        found = measures(clip, labels, networks.classes)
+        written = [str(target) for target in targets[file]]
+        rows.append({"file": shown(file, source), **found, "written": written})
+    return rows
+
+
+class Networks:
+    """A trained denoiser and segmenter as a function of clips of any size.
+
+    What shows tissue is brought to the networks' size as the study's pictures are, by means over
+    areas. Denoised pictures and the classes' probabilities go back bilinearly, and a pixel's class
+    is the one that is most probable there. What is around the tissue stays, and is background.
+    """
+
+    def __init__(self, folder: Path, config: Config):
+        self.classes = classes_of(config.data.dataset)
+        self._data, self._size = config.data, config.evaluate.batch_size
+        count = len(self.classes)
+        self._inputs = Inputs(config, restore(folder, "denoiser", config, count))
+        graph, state = nnx.split(restore(folder, SEGMENTER, config, count))
+        self._chances = jax.jit(
+            lambda images: jax.nn.softmax(nnx.merge(graph, state)(images / 255))
+        )
+
+    def __call__(self, clip: Clip) -> tuple[Frames, Frames]:
+        """Return the denoised frames, and the labels of all of their pixels."""
+        rows, columns = clip.tissue
+        tissue = clip.frames[:, rows, columns]
+        denoised = clip.frames.copy()
+        denoised[:, rows, columns] = in_batches(self._denoised, tissue, self._size)
+        labels = in_batches(self._labels, tissue, self._size)
+        return denoised, paste(labels, clip.tissue, *clip.frames.shape[1:])
+
+    def _denoised(self, frames: Frames) -> Frames:
+        images = self._inputs("denoised", self._seen(frames)) / np.float32(255)
+        return in_8_bits(np.asarray(_resized(images, *frames.shape[1:])))[..., 0]
+
+    def _labels(self, frames: Frames) -> Frames:
+        chances = _resized(self._chances(self._seen(frames)), *frames.shape[1:])
+        return np.asarray(chances.argmax(-1)).astype(np.uint8)
+
+    def _seen(self, frames: Frames) -> UInt8[np.ndarray, "frames rows columns 1"]:
+        return resize_8_bits(frames[..., None], self._data.height, self._data.width)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _resized(
+    images: Float[Array | np.ndarray, "frames rows columns channels"], height: int, width: int
+) -> Float[Array, "frames {height} {width} channels"]:
+    """Return the images at another size, bilinear; over more pixels where they become smaller."""
+    return jax.image.resize(images, (len(images), height, width, images.shape[-1]), "linear")
+
+
+def measures(clip: Clip, labels: Frames, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Return a row's numbers; see `predict`."""
+    pixels = {
+        name: _median((labels == label).sum((1, 2))) or 0.0
+        for label, name in enumerate(classes)
+        if label
+    }
+    area = clip.mm and clip.mm[0] * clip.mm[1]
+    heads = [head_circumference(one > 0, clip.mm) for one in labels] if clip.mm else []
+    return {
+        "frames": len(labels),
+        **{f"{name}_pixels": round(count) for name, count in pixels.items()},
+        **{f"{name}_mm2": area and count * area for name, count in pixels.items()},
+        "head_mm": _median(np.array(heads)),
+    }
+
+
+def _median(values: Num[np.ndarray, " frames"]) -> float | None:
+    """Return the median of the numbers above 0, None where there is none."""
+    kept = values[values > 0]
+    return float(np.median(kept)) if len(kept) else None
+
+
+def _overlay(clip: Clip, labels: Frames, classes: tuple[str, ...], name: str) -> bytes:
+    """Return a PNG: the frame with outlines in the classes' colours, of a clip a sheet of some."""
+    if len(labels) == 1:
+        return picture(_outlined(clip.frames[0], labels[0]))
+    found = np.array([one.any() for one in labels])
+    chosen = spread_out(found, SHOWN)
+    note = f"{name}: something found in {found.sum()} of {len(found)} frames"
+    titles = [f"frame {i + 1}" for i in chosen]
+    ratio = clip.mm[0] / clip.mm[1] if clip.mm else 1.0
+    return png(figures.sheet(clip.frames[chosen], labels[chosen], titles, classes, note, ratio))
+
+
+def _outlined(
+    frame: UInt8[np.ndarray, "height width"], labels: UInt8[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    image = np.repeat(frame[..., None], 3, -1)
+    for name, (_, colour) in figures.OUTLINES.items():
+        mask = labels == CLASSES.index(name)
+        image[mask & ~binary_erosion(mask)] = np.rint(255 * np.array(to_rgb(colour)))
+    return image
+
+
+def _content(frames: Frames, target: Path) -> bytes:
+    return picture(frames[0], target.suffix) if len(frames) == 1 else pages(frames)
+
+
+def _targets(file: Path, frames: int, source: Path, out: Path) -> tuple[Path, Path, Path]:
+    """Return where denoised frames, masks and the overlay go: a clip's as pages of a TIFF."""
+    own = KINDS.suffix(file)
+    end = ".tif" if frames > 1 else own if own.lower() in (".png", *TIFF) else ".png"
+    ends = (f"_denoised{end}", f"_mask{end}", "_overlay.png")
+    denoised, mask, overlay = (KINDS.output(file, source, out, one) for one in ends)
+    return denoised, mask, overlay
