@@ -1,6 +1,5 @@
 """``results/index.html``: the whole suite on one plain page."""
 
-import csv
 import html
 import os
 from collections.abc import Sequence
@@ -77,13 +76,11 @@ def _section(comparison: Comparison, folder: Path) -> str:
 
 def _table(table: tables.Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
+    caption = f"<caption>{html.escape(table.title)}</caption>\n" if table.title else ""
     rows = "".join(
         f"<tr>{''.join(_cell(cell, table.digits) for cell in row)}</tr>\n" for row in table.rows
     )
-    return (
-        f"<table>\n<caption>{html.escape(table.title)}</caption>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>"
-    )
+    return f"<table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>"
 
 
 def _cell(cell: tables.Cell, digits: int) -> str:
@@ -95,13 +92,24 @@ def _cell(cell: tables.Cell, digits: int) -> str:
 
 
 def _benchmarks(folder: Path) -> str:
-    parts = []
-    for file in sorted((folder / "benchmarks").glob("*.csv")):
-        with file.open(newline="") as lines:
-            header, *rows = list(csv.reader(lines)) or [[]]
-        whole = tuple(tuple(row) for row in rows if len(row) == len(header))
-        parts.append(_table(tables.Table(file.stem.replace("_", " "), tuple(header), whole)))
-    return "\n".join(["<section><h2>Benchmarks</h2>", *parts, "</section>\n"]) if parts else ""
+    """Return the pages that the benchmarks wrote: headings, paragraphs and tables of Markdown."""
+    files = sorted((folder / "benchmarks").glob("*.md"))
+    blocks = [block for file in files for block in file.read_text().strip().split("\n\n")]
+    parts = ["<section><h2>Benchmarks</h2>", *map(_block, blocks), "</section>\n"]
+    return "\n".join(parts) if blocks else ""
+
+
+def _block(text: str) -> str:
+    """Return a heading, a table or a paragraph of Markdown as HTML."""
+    if text.startswith("# "):
+        return f"<h3>{html.escape(text[2:])}</h3>"
+    if not text.startswith("|"):
+        return f"<p>{html.escape(text.replace('**', '').replace('`', ''))}</p>"
+    header, _, *rows = [
+        tuple(cell.strip().replace("`", "") for cell in line.strip("|").split("|"))
+        for line in text.splitlines()
+    ]
+    return _table(tables.Table("", header, tuple(rows)))
 
 
 def _tally(comparison: Comparison) -> str:

@@ -1,5 +1,6 @@
 """Evaluation of one trained seed on its test patients: masks, volumes, detection, pictures."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
             arrays = pictures(test, metrics[name]["patients"], segment, config)
     threshold = fit_threshold(parts["train"])
     found = [threshold(one) for one in test.stacks]
-    metrics["threshold"] = measure(test, found, config)
+    every = replace(config.evaluate, largest=False)  # the largest part of what is bright is scalp
+    metrics["threshold"] = measure(test, found, replace(config, evaluate=every))
     return Evaluation(metrics, arrays)
 
 

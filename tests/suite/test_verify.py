@@ -187,7 +187,9 @@ def test_compare_writes_suite_and_page(results: Path, project: Path, capsys) -> 
     assert main(["replicate", "apricot"]) == 0
     assert main(["replicate", "apple", "smoke"]) == 0
     (project / "results" / "benchmarks").mkdir(parents=True)
-    (project / "results" / "benchmarks" / "train_step.csv").write_text("model,ratio\nunet,0.9\n")
+    (project / "results" / "benchmarks" / "train_step.md").write_text(
+        "# A step\n\nIn `turn`.\n\n| model | ratio |\n|---|---|\n| unet | 0.9 |\n"
+    )
     capsys.readouterr()
     assert main(["compare", "--json"]) == 0
     both = json.loads(capsys.readouterr().out)
@@ -203,7 +205,8 @@ def test_compare_writes_suite_and_page(results: Path, project: Path, capsys) -> 
     row = "| score_w7 | 0.5000 | 0.5010 ± 0.0010 | – | 3 | not comparable | see below |"
     assert row in markdown
     page = (suite / "index.html").read_text()
-    assert "train step" in page
+    assert "<h3>A step</h3>\n<p>In turn.</p>\n<table>" in page
+    assert "<td>unet</td>" in page
     links = Links()
     links.feed(page)
     assert len(links.pictures) == 2

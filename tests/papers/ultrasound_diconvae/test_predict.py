@@ -118,7 +118,7 @@ def test_a_picture_gets_three_of_its_own_size(end, channels, run, by_grey, tmp_p
     }  # fmt: skip
     drawn = imageio.imread(overlay)
     assert drawn.shape == (32, 48, 3)
-    for label, colour in enumerate(figures.TRUE, 1):
+    for label, (_, colour) in enumerate(figures.OUTLINES.values(), 1):
         outline = (drawn == np.rint(255 * np.array(to_rgb(colour)))).all(-1)
         assert 8 <= outline.sum() < counts[label - 1]
         assert (labels[outline] == label).all()
