@@ -137,6 +137,13 @@ def test_any_size_is_brought_to_the_networks_and_back(shape, run, by_grey, tmp_p
     assert row["brain_pixels"] == (mask == 1).sum()
 
 
+def test_borders_of_classes_are_finer_than_the_networks_pixels(run, by_grey, tmp_path):
+    imageio.imwrite(tmp_path / "a.png", GREYS[head(64, 96)].astype(np.uint8))
+    predict(run, tmp_path / "a.png", tmp_path / "out")
+    mask = imageio.imread(tmp_path / "out" / "a_mask.png").reshape(32, 2, 48, 2)
+    assert 5 < (mask.max((1, 3)) != mask.min((1, 3))).sum() < 200
+
+
 def test_a_clip_becomes_pages_and_one_sheet(run, by_grey, tmp_path):
     labels = np.stack([head(32, 48)] * 5)
     labels[4] = 0
@@ -187,15 +194,18 @@ def test_only_the_region_of_tissue_is_shown_to_the_networks(run, by_grey, tmp_pa
     assert (denoised == 110).all()
 
 
-def test_trained_networks_answer_as_in_the_evaluation(run):
+def test_trained_networks_answer_as_in_the_evaluation(run, monkeypatch):
     frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48)).astype(np.uint8)
-    folder = run / "seed_0"
-    denoised, labels = Networks(folder, CONFIG)(Clip(frames, (slice(0, 32), slice(0, 48))))
-    images = frames[..., None]
-    inputs = Inputs(CONFIG, restore(folder, "denoiser", CONFIG, 4))
-    np.testing.assert_array_equal(denoised, inputs("denoised", images)[..., 0])
-    expected = Labeller(restore(folder, "segmenter_raw", CONFIG, 4), CONFIG)(images)
-    np.testing.assert_array_equal(labels, expected)
+    trained = {
+        name: restore(run / "seed_0", name, CONFIG, 4) for name in ("denoiser", "segmenter_raw")
+    }
+    monkeypatch.setattr(module, "restore", lambda folder, name, config, classes: trained[name])
+    found = Networks(run, CONFIG)(Clip(frames, (slice(0, 32), slice(0, 48))))
+    denoised = Inputs(CONFIG, trained["denoiser"])("denoised", frames[..., None])
+    np.testing.assert_array_equal(found[0], denoised[..., 0])
+    labels = Labeller(trained["segmenter_raw"], CONFIG)(frames[..., None])
+    np.testing.assert_array_equal(found[1], labels)
+    assert len(np.unique(labels)) > 1
 
 
 def test_the_command_works_on_a_folder(run, tmp_path, capsys):
