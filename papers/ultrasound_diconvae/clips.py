@@ -81,6 +81,8 @@ def read(file: Path) -> Clip:
 def _read_dicom(file: Path) -> Clip:
     try:
         dataset = pydicom.dcmread(file, specific_tags=TAGS)
+        for empty in [element for element in dataset if element.is_empty]:
+            del dataset[empty.tag]
         if "PixelData" not in dataset:
             raise BadFile("is a DICOM file without pixels, such as a report; give pictures")
         frames = _shown(np.stack([_grey(frame, dataset) for frame in _decoded(dataset)]))
@@ -137,14 +139,14 @@ def _geometry(dataset: Dataset) -> tuple[Window, tuple[float, float] | None]:
     """Return the only region of 2-D tissue, or all of the picture, and the pixel's size in mm."""
     regions = [
         region
-        for region in dataset.get("SequenceOfUltrasoundRegions") or []
+        for region in dataset.get("SequenceOfUltrasoundRegions", [])
         if region.get("RegionSpatialFormat") == TWO_D and region.get("RegionDataType") == TISSUE
     ]
     window, mm = _whole(dataset.Rows, dataset.Columns), None
     if len(regions) == 1:
         window, mm = _box(regions[0], window), _centimetres(regions[0])
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        mm = mm or _size(*dataset.get(name) or (0.0, 0.0))
+        mm = mm or _size(*dataset.get(name, (0.0, 0.0)))
     return window, mm
 
 

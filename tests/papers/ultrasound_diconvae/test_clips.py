@@ -42,6 +42,14 @@ def test_eight_bits_are_taken_as_they_are(tmp_path):
     np.testing.assert_array_equal(read(same).frames[0], IMAGE // 2)
 
 
+def test_empty_fields_count_as_absent(tmp_path):
+    names = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "PixelSpacing")
+    fields = dict.fromkeys((*names, "SequenceOfUltrasoundRegions"))
+    clip = read(write(tmp_path / "1.dcm", IMAGE, **fields))
+    np.testing.assert_array_equal(clip.frames[0], IMAGE)
+    assert clip.mm is None
+
+
 def test_monochrome1_is_turned_around(tmp_path):
     np.testing.assert_array_equal(
         read(write(tmp_path / "1.dcm", 255 - CLIP, "MONOCHROME1")).frames, CLIP
