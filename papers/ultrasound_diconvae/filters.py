@@ -154,7 +154,7 @@ def skipped() -> dict[str, str]:
     """Return which baselines cannot run here, and why."""
     if find_spec("bm3d"):
         return {}
-    return {"bm3d": "not installed; its licence is non-commercial: pip install bm3d if it fits you"}
+    return {"bm3d": "not installed, being for non-commercial use only: uv sync --extra bm3d"}
 
 
 def available() -> dict[str, Filter]:
