@@ -126,6 +126,41 @@ def despeckling(seeds: Seeds, note: str) -> Figure:
     return figure
 
 
+def causes(seeds: Seeds, note: str) -> Figure:
+    """Return what each proposed cause costs: detail lost, picture by picture, and the shift."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
+    shifted = {
+        "raw, raw": ("segmentation", "raw"),
+        "denoised, denoised": ("segmentation", "denoised"),
+        "raw, denoised": ("crossed", "raw_on_denoised"),
+        "denoised, raw": ("crossed", "denoised_on_raw"),
+    }
+    for seed, metrics in seeds.items():
+        kept = metrics["cleaning"]["denoised"]["pictures"]
+        raw, denoised = (metrics["segmentation"][k]["pictures"] for k in ("raw", "denoised"))
+        both = [name for name in kept if raw[name] is not None and denoised[name] is not None]
+        gained = [denoised[name] - raw[name] for name in both]
+        left.plot([kept[name] for name in both], gained, ".", ms=6, label=f"seed {seed}")
+        dice = [metrics[section][kind]["dice"] for section, kind in shifted.values()]
+        right.plot(range(len(shifted)), dice, "o", ms=5)
+    left.axhline(0, color="grey", lw=0.8)
+    left.set(
+        xlabel="edge preservation of the denoised picture",
+        ylabel="Dice on denoised minus on raw",
+        title="Cause 1: detail is lost",
+    )
+    left.legend(fontsize=7, frameon=False)
+    right.set_xticks(range(len(shifted)), shifted, rotation=20, ha="right")
+    right.set(
+        xlabel="SegNet trained on, tested on",
+        ylabel="Dice",
+        xlim=(-0.6, len(shifted) - 0.4),
+        title="Cause 2: another distribution",
+    )
+    title(figure, note)
+    return figure
+
+
 def learning(seeds: Seeds, note: str) -> Figure:
     """Return training and validation loss of the denoiser, and of the segmenters."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")

@@ -21,6 +21,7 @@ def render(results: Path) -> None:
     drawn = {
         "segmentation": figures.segmentation(seeds, note),
         "despeckling": figures.despeckling(seeds, note),
+        "causes": figures.causes(seeds, note),
         "learning_curves": figures.learning(seeds, note),
     }
     if samples:
