@@ -24,7 +24,7 @@ datasets = {
     ),
     "hc18": DatasetInfo(
         "HC18: fetal heads with outlines and circumferences (van den Heuvel et al. 2018)",
-        stand_in=True,
+        stand_in=False,  # the source mixed it into its data
         raw="training_set and training_set_pixel_size_and_HC.csv",
     ),
     "simulated": DatasetInfo(
