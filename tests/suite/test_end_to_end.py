@@ -29,6 +29,7 @@ STUDIES = {
     "lgg_attention_unet": {"patients", "learning_curves", "typical_cases", "worst_cases"},
     "ultrasound_diconvae": {
         "cases",
+        "causes",
         "segmentation",
         "despeckling",
         "learning_curves",
@@ -125,7 +126,13 @@ def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
             stderr=subprocess.DEVNULL,
         )
         while process.poll() is None:
-            logs = list(home.glob("runs/**/train.jsonl"))
+            # not with **, which walks into checkpoints' folders, and those come and go
+            seeds = list(home.glob("runs/*/*/seed_*"))
+            logs = [
+                log
+                for one in seeds
+                for log in (*one.glob("train.jsonl"), *one.glob("*/train.jsonl"))
+            ]
             if sum(len(log.read_text().splitlines()) for log in logs) >= reports:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.01)
