@@ -64,6 +64,23 @@ def in_turn(ours: Callable, theirs: Callable[[], float], rounds: int, name: str 
     return {"seconds": seconds, "ratio": float(np.median(ratios))}
 
 
+def compared(
+    ours: Callable[[], float], ask: Callable[[str], list[float]], action: str, rounds: int
+) -> dict:
+    """Return `in_turn`'s times of an action, and how the first values of both sides differ.
+
+    Our first call, which compiles, is timed alone; the difference is relative to theirs.
+    """
+    start = time.perf_counter()
+    value = ours()
+    first, expected = time.perf_counter() - start, ask(action)[1]
+    return {
+        **in_turn(ours, lambda: ask(action)[0], rounds),
+        "first_call_seconds": first,
+        "relative_difference": abs(value - expected) / abs(expected),
+    }
+
+
 def gemm_rate(size: int = 2048, rounds: int = 5) -> float:
     """Return operations per second of a float32 matrix product: what the machine can do."""
     matrix = np.random.default_rng(0).random((size, size), np.float32)

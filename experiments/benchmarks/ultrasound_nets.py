@@ -17,7 +17,6 @@ xla.configure()  # before JAX is imported
 import argparse  # noqa: E402
 import json  # noqa: E402
 import tempfile  # noqa: E402
-import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from dataclasses import asdict, dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -29,7 +28,7 @@ import optax  # noqa: E402
 from flax import nnx  # noqa: E402
 
 from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
-from experiments.benchmarks.torch_process import in_turn, torch_process  # noqa: E402
+from experiments.benchmarks.torch_process import compared, torch_process  # noqa: E402
 from papers.ultrasound_diconvae.config import DenoiserConfig, SegmenterConfig  # noqa: E402
 from papers.ultrasound_diconvae.models.convert import from_torch  # noqa: E402
 from papers.ultrasound_diconvae.models.denoiser import DiConvAE  # noqa: E402
@@ -151,15 +150,7 @@ def measure(size: Size, python: str) -> dict:
         write_inputs(size, folder)
         with torch_process(python, "ultrasound_nets_torch.py", folder) as (version, ask):
             for action, ours in our_actions(size, folder).items():
-                start = time.perf_counter()
-                value = ours()
-                first, expected = time.perf_counter() - start, ask(action)[1]
-                times = in_turn(ours, lambda a=action: ask(a)[0], size.rounds)
-                results[action] = {
-                    **times,
-                    "first_call_seconds": first,
-                    "relative_difference": abs(value - expected) / abs(expected),
-                }
+                results[action] = compared(ours, ask, action, size.rounds)
                 print(size, action, f"{results[action]['ratio']:.2f}", flush=True)
     return {**asdict(size), "torch": version, "actions": results}
 

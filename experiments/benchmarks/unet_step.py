@@ -16,7 +16,6 @@ xla.configure()  # before JAX is imported
 import argparse  # noqa: E402
 import json  # noqa: E402
 import tempfile  # noqa: E402
-import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from dataclasses import asdict, dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -31,7 +30,7 @@ from common.diffusion.guidance import guided_eps  # noqa: E402
 from common.diffusion.samplers import ddim_step, ddim_times  # noqa: E402
 from common.diffusion.schedule import Schedule  # noqa: E402
 from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
-from experiments.benchmarks.torch_process import in_turn, torch_process  # noqa: E402
+from experiments.benchmarks.torch_process import compared, torch_process  # noqa: E402
 from papers.camcan_cfg.config import ModelConfig  # noqa: E402
 from papers.camcan_cfg.models.convert import from_monai  # noqa: E402
 from papers.camcan_cfg.models.unet import UNet  # noqa: E402
@@ -148,17 +147,10 @@ def alternate(size: Size, actions: dict, ask: Callable[[str], list[float]]) -> d
     """Return times of both sides and the first values' relative difference, for each action."""
     results = {}
     for action in size.actions:
-        start = time.perf_counter()
-        value = actions[action]()
-        first, expected = time.perf_counter() - start, ask(action)[1]
         rounds = size.rounds if action != "sample" else 3
-        times = in_turn(actions[action], lambda a=action: ask(a)[0], rounds)
-        results[action] = {
-            **times,
-            "median_seconds": {side: float(np.median(s)) for side, s in times["seconds"].items()},
-            "first_call_seconds": first,
-            "relative_difference": abs(value - expected) / abs(expected),
-        }
+        found = compared(actions[action], ask, action, rounds)
+        medians = {side: float(np.median(s)) for side, s in found["seconds"].items()}
+        results[action] = {**found, "median_seconds": medians}
         print(size.channels, size.shape, action, f"{results[action]['ratio']:.2f}", flush=True)
     return results
 

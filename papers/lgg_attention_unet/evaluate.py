@@ -32,9 +32,7 @@ def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
     arrays: dict[str, np.ndarray] = {}
     for name in networks(config):
         folder = run.seed_folder(seed) / name
-        own = network_config(
-            folder, Config()
-        )  # with the threshold that its validation patients chose
+        own = network_config(folder, Config())  # with the network's own threshold
         segment = Segmenter(restore(folder, own), own)
         found = [segment(one) for one in test.stacks]
         metrics[name] = measure(test, found, own) | {"threshold": own.evaluate.threshold}

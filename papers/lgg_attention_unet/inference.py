@@ -93,17 +93,18 @@ def best_threshold(part: Part, segment: Callable[[Stack], Maps], config: Evaluat
 
     Of equally good ones the lowest; the config's own where no patient has a tumour.
     """
-    ill = [one for one in part.stacks if one.masks.any()]
-    found = [segment(one) for one in ill]
+    ill = Part(tuple(one for one in part.stacks if one.masks.any()))
+    if not ill.stacks:
+        return config.threshold
+    truth, owners = ill.masks, ill.owners.tolist()
+    found = [segment(one) for one in ill.stacks]
 
     def mean_dice(threshold: float) -> float:
         chosen = replace(config, threshold=threshold)
-        masks = np.concatenate([marked(one, chosen) for one in found])
-        counts = overlap(masks, np.concatenate([one.masks for one in ill]), 2)
-        owners = [one.name for one in ill for _ in one.masks]
+        counts = overlap(np.concatenate([marked(one, chosen) for one in found]), truth, 2)
         return float(np.mean(PatientOverlap.of(counts, owners).counts.dice()[:, 1]))
 
-    return max(THRESHOLDS, key=mean_dice) if ill else config.threshold
+    return max(THRESHOLDS, key=mean_dice)
 
 
 def _resized(maps: np.ndarray, height: int, width: int) -> Float32[np.ndarray, "n height width"]:
