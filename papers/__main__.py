@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 from common import xla
 from common.errors import InputError, nearest
-from common.replication import experiment as experiments
-from common.replication import studies
+from common.study import experiment as experiments
 from common.training.finite import Diverged
+from papers import studies
 
 STAGES = ("all", "prepare", "train", "evaluate", "render")
 EPILOG = """\
@@ -201,7 +201,7 @@ Outcome = tuple[int, Any, str]  # exit status, what --json prints, what people r
 
 def list_studies(options: argparse.Namespace) -> Outcome:
     """Return all studies with their experiments."""
-    from common.replication import listing
+    from common.pipeline import listing
 
     found = [listing.describe(study) for study in studies.names()]
     return 0, found, "\n\n".join(listing.text(study) for study in found)
@@ -209,8 +209,8 @@ def list_studies(options: argparse.Namespace) -> Outcome:
 
 def prepare_data(options: argparse.Namespace) -> Outcome:
     """Prepare the data of one experiment, or of all that use a data set."""
-    from common.replication import stages
-    from common.replication.plan import for_data, plan
+    from common.pipeline import stages
+    from common.pipeline.plan import for_data, plan
 
     done, lines = [], []
     for experiment in for_data(options.study, options.data):
@@ -237,9 +237,10 @@ def prepare_data(options: argparse.Namespace) -> Outcome:
 
 def replicate_experiment(options: argparse.Namespace) -> Outcome:
     """Run one experiment, or one stage of it."""
-    from common.replication import compare, stages
-    from common.replication.comparison import markdown
-    from common.replication.plan import plan
+    from common.pipeline import stages
+    from common.pipeline.plan import plan
+    from common.report import compare
+    from common.report.comparison import markdown
     from common.training.mesh import initialize_distributed
 
     initialize_distributed()
@@ -271,8 +272,9 @@ def replicate_experiment(options: argparse.Namespace) -> Outcome:
 
 def compare_results(options: argparse.Namespace) -> Outcome:
     """Write comparison tables again, of one study or of the suite."""
-    from common.replication import compare, results
-    from common.replication.comparison import markdown, write_tables
+    from common.report import compare
+    from common.report.comparison import markdown, write_tables
+    from common.results import folder as results
 
     chosen = [options.study] if options.study else studies.names()
     comparisons = [comparison for study in chosen for comparison in compare.all_of(study)]
@@ -287,7 +289,7 @@ def compare_results(options: argparse.Namespace) -> Outcome:
 
 def verify_results(options: argparse.Namespace) -> Outcome:
     """Verify the committed results of one experiment."""
-    from common.replication.verify import verify
+    from common.pipeline.verify import verify
 
     report = verify(options.study, options.experiment, options.stage, options.raw)
     what = "everything" if report.level == "all" else "tables and figures"
@@ -300,8 +302,8 @@ def verify_results(options: argparse.Namespace) -> Outcome:
 
 def render_results(options: argparse.Namespace) -> Outcome:
     """Draw the tables and figures of one experiment again."""
-    from common.replication import results
-    from common.replication.render import render
+    from common.pipeline.draw import render
+    from common.results import folder as results
 
     folder = render(options.study, results.folder(options.study, options.experiment))
     return 0, {"out": str(folder)}, f"Results: {folder}"
@@ -309,7 +311,7 @@ def render_results(options: argparse.Namespace) -> Outcome:
 
 def predict_scans(options: argparse.Namespace) -> Outcome:
     """Run a study's trained network on the user's scans."""
-    from common.replication.tables import Table, markdown
+    from common.results.tables import Table, markdown
 
     predict = getattr(studies.load(options.study), "predict", None)
     if predict is None:
@@ -325,7 +327,7 @@ def predict_scans(options: argparse.Namespace) -> Outcome:
 
 def show_weights(options: argparse.Namespace) -> Outcome:
     """Fetch pretrained weights where asked, and return what there is of every set."""
-    from common.nn import weights
+    from common.pretrained import weights
 
     if options.fetch:
         wanted = weights.SETS if options.fetch == "all" else (options.fetch,)

@@ -30,7 +30,7 @@ class InceptionScore:
 def inception_score(
     logits: Float[jax.Array | np.ndarray, "n classes"], *, splits: int = 10, seed: int = 2020
 ) -> InceptionScore:
-    """Return the Inception Score of a set from `common.nn.inception.inception_logits`.
+    """Return the Inception Score of a set from `common.pretrained.inception.inception_logits`.
 
     In [1, classes], computed in float64; it falls with the size of a split: compare only at equal n
     and splits. Shuffled, split and summed as torch-fidelity 0.4.0's `isc_features_to_metric`, whose

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from common.errors import InputError
 from common.metrics.checks import check_images, check_same_shape
 from common.metrics.roots import root
-from common.nn.perceptual import LAYOUTS, PerceptualNetwork, perceptual_features
+from common.pretrained.perceptual import LAYOUTS, PerceptualNetwork, perceptual_features
 
 AnyArray = jax.Array | np.ndarray
 _EPSILON = 1e-10
@@ -29,7 +29,7 @@ def lpips(
 ) -> Float[Array, " batch"]:
     """Return the LPIPS of each pair of images [0, 1], RGB or grey; in [0, inf), 0 for equal ones.
 
-    `network` from `common.nn.perceptual.load_perceptual`. Grey images count as three equal
+    `network` from `common.pretrained.perceptual.load_perceptual`. Grey images count as three equal
     channels, as in lpips. Pure; its gradient is finite also where all features vanish, which
     lpips's is not. Raises InputError for values outside [0, 1], NaN, shapes that differ, other
     numbers of channels, and images smaller than the network takes.

@@ -21,7 +21,7 @@ from pathlib import Path  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
-from common.nn.inception import inception_features, inception_parameters  # noqa: E402
+from common.pretrained.inception import inception_features, inception_parameters  # noqa: E402
 from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.torch_process import gemm_rate, in_turn, torch_process  # noqa: E402
 

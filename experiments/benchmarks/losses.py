@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 
 from common.metrics.lpips import lpips  # noqa: E402
 from common.metrics.ssim import ms_ssim  # noqa: E402
-from common.nn.perceptual import LAYOUTS, perceptual_network  # noqa: E402
+from common.pretrained.perceptual import LAYOUTS, perceptual_network  # noqa: E402
 from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.ssim import smooth_images  # noqa: E402
 from experiments.benchmarks.torch_process import gemm_rate, in_turn, torch_process  # noqa: E402

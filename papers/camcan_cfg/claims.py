@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from common.replication.claims import decreases, increases, positive, series, values
-from common.replication.verdicts import Verdict
+from common.report.claims import decreases, increases, positive, series, values
+from common.report.verdicts import Verdict
 
 SCALES = ("1.0", "3.0", "5.0", "7.0")
 Seeds = Sequence[dict[str, Any]]

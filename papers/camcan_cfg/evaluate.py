@@ -11,8 +11,8 @@ from common.metrics.frechet import Statistics, frechet_distance
 from common.metrics.kid import kernel_distance
 from common.metrics.regression import regression_errors
 from common.metrics.ssim import all_pairs_ssim
-from common.replication import results
-from common.replication.run import Evaluation, Run
+from common.results import folder as results
+from common.study.protocol import Evaluation, Run
 from common.training.writer import read_curves
 from papers.camcan_cfg.audit import leak, memorise
 from papers.camcan_cfg.brain_age import Reader, train_reader

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from common.data.loader import in_batches
-from common.nn.inception import inception_features, load_inception
-from common.nn.weights import inception_path
+from common.pretrained.inception import inception_features, load_inception
+from common.pretrained.weights import inception_path
 
 
 class Extractor:

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from common.replication.figures import COLOURS  # ours, reported, real or held out
-from common.replication.metrics_file import value_at
-from common.replication.reported import Reported
+from common.report.reported import Reported
+from common.results.figures import COLOURS  # ours, reported, real or held out
+from common.results.metrics_file import value_at
 from papers.camcan_cfg.claims import SCALES
 
 SEX = {1: "F", 2: "M"}

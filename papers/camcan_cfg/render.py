@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from common.replication import reported, tables
-from common.replication.figures import save
-from common.replication.results import contents
+from common.report import reported
+from common.results import tables
+from common.results.figures import save
+from common.results.folder import contents
 from papers.camcan_cfg import figures
 from papers.camcan_cfg.claims import SCALES
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from common.diffusion.sampling import sample
 from common.diffusion.schedule import Schedule, noise_of_velocity
-from common.replication import results
+from common.results import folder as results
 from common.training.mesh import data_mesh
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.data import Slices

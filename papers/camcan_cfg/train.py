@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from common.data.loader import batches
 from common.diffusion.schedule import Schedule, add_noise, velocity
 from common.errors import InputError
-from common.replication.run import Run
+from common.study.protocol import Run
 from common.training.checkpoints import Checkpoints
 from common.training.ema import ema_update
 from common.training.finite import check_finite

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from common.replication.claims import greater, positive, values
-from common.replication.verdicts import Verdict, too_few
+from common.report.claims import greater, positive, values
+from common.report.verdicts import Verdict, too_few
 
 Seeds = Sequence[dict[str, Any]]
 HALF = 0.5  # mask and tumour share more than they do not

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from common.metrics.classification import auroc
 from common.metrics.overlap import Overlap, PatientOverlap, overlap, soft_dice, soft_iou
 from common.metrics.surface import surface_distances
-from common.replication.run import Evaluation, Run
-from common.replication.trained import network_config
+from common.study.protocol import Evaluation, Run
+from common.study.trained import network_config
 from common.training.writer import read_curves
 from papers.lgg_attention_unet import data
 from papers.lgg_attention_unet.baseline import fit_threshold

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.data.kaggle_lgg import FLAIR
-from common.replication.figures import COLOURS, picture_axes, title
+from common.results.figures import COLOURS, picture_axes, title
 from papers.lgg_attention_unet.config import SIZES
 
 TRUTH, FOUND = "#41d66a", "#ff5a4d"

@@ -20,8 +20,8 @@ from common.data.images import resize_8_bits, resize_area
 from common.data.kaggle_lgg import FLAIR
 from common.data.raw import BadFile, refusal
 from common.data.scans import Scan
-from common.replication.figures import png, spread_out
-from common.replication.trained import network_config, network_folder
+from common.results.figures import png, spread_out
+from common.study.trained import network_config, network_folder
 from papers.lgg_attention_unet import figures
 from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.data import Stack

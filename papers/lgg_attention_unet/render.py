@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from common.replication import tables
-from common.replication.figures import save
-from common.replication.results import contents
+from common.results import tables
+from common.results.figures import save
+from common.results.folder import contents
 from papers.lgg_attention_unet import figures
 from papers.lgg_attention_unet.config import SIZES
 from papers.lgg_attention_unet.figures import NAMES, per_patient

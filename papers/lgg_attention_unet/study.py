@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.replication.run import DatasetInfo, Evaluation, Run
+from common.study.protocol import DatasetInfo, Evaluation, Run
 from papers.lgg_attention_unet.config import Config
 
 if TYPE_CHECKING:

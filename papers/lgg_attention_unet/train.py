@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 from common.data.loader import ArraySource, batches
 from common.errors import InputError
 from common.metrics.overlap import soft_iou
-from common.replication.run import Run
-from common.replication.trained import save_config
+from common.study.protocol import Run
+from common.study.trained import save_config
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
 from common.training.mesh import data_mesh, data_parallel, replicate, shard

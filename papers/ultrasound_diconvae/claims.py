@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from common.replication.claims import greater, positive, values
-from common.replication.verdicts import Verdict
+from common.report.claims import greater, positive, values
+from common.report.verdicts import Verdict
 
 Seeds = Sequence[dict[str, Any]]
 

@@ -21,7 +21,7 @@ from common.metrics.speckle import (
 )
 from common.metrics.ssim import ssim
 from common.metrics.surface import surface_distances
-from common.replication.run import Evaluation, Run
+from common.study.protocol import Evaluation, Run
 from common.training.rng import Streams
 from common.training.writer import read_curves
 from papers.ultrasound_diconvae import colours

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from common.replication.figures import COLOURS, picture_axes, title
+from common.results.figures import COLOURS, picture_axes, title
 from papers.ultrasound_diconvae import colours
 from papers.ultrasound_diconvae.picture import CLASSES
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Integer
 from common.errors import InputError
 from common.metrics.overlap import soft_dice
 from common.metrics.ssim import MS_WEIGHTS, WINDOW, ms_ssim
-from common.nn.perceptual import PerceptualNetwork, perceptual_features
+from common.pretrained.perceptual import PerceptualNetwork, perceptual_features
 from papers.ultrasound_diconvae.config import TrainConfig
 
 Images = Float[Array, "batch height width 1"]
@@ -31,7 +31,7 @@ def denoising_loss(
 ) -> Float[Array, ""]:
     """Return the config's loss of pictures [0, 1] against clean ones, mean over the batch.
 
-    `network` is LPIPS's VGG16, from `common.nn.perceptual.load_perceptual`, of which the trunk is
+    `network` is the VGG16 of LPIPS, from `common.pretrained.perceptual`, of which the trunk is
     used. Raises InputError where a perceptual loss gets none, and for pictures smaller than
     MS-SSIM's window.
     """

@@ -23,8 +23,8 @@ from common.data.loader import in_batches
 from common.data.raw import BadFile, refusal
 from common.data.user_files import TIFF, check_output, pages, picture, shown, write
 from common.metrics.biometry import head_circumference
-from common.replication.figures import png, spread_out
-from common.replication.trained import network_config, network_folder
+from common.results.figures import png, spread_out
+from common.study.trained import network_config, network_folder
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae.clips import KINDS, Clip, Frames, read
 from papers.ultrasound_diconvae.config import Config

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from common.replication import tables
-from common.replication.figures import save
-from common.replication.results import contents
+from common.results import tables
+from common.results.figures import save
+from common.results.folder import contents
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae.picture import CLASSES
 

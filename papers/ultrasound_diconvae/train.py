@@ -19,10 +19,10 @@ from jaxtyping import Array, Float, Key
 
 from common.data.loader import ArraySource, batches
 from common.errors import InputError
-from common.nn.perceptual import load_perceptual
-from common.nn.weights import lpips_path
-from common.replication.run import Run
-from common.replication.trained import save_config
+from common.pretrained.perceptual import load_perceptual
+from common.pretrained.weights import lpips_path
+from common.study.protocol import Run
+from common.study.trained import save_config
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
 from common.training.mesh import data_mesh, data_parallel, replicate, shard

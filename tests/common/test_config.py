@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from common.errors import InputError
-from common.replication import config as configs
+from common.study import config as configs
 from papers.camcan_cfg.config import Config as CamCan
 
 

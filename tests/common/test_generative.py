@@ -24,14 +24,14 @@ from common.metrics.frechet import (
 from common.metrics.inception_score import inception_score
 from common.metrics.intervals import around, frechet_interval, mean_interval
 from common.metrics.ssim import all_pairs_ssim, ssim
-from common.nn.inception import (
+from common.pretrained.inception import (
     WIDTHS,
     inception_features,
     inception_logits,
     inception_parameters,
     load_inception,
 )
-from common.nn.weights import inception_path
+from common.pretrained.weights import inception_path
 from tests.golden.image_pairs import photographs
 from tests.golden.seeded_inception import fit_for_inception
 from tests.golden.seeded_weights import seeded_weights

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from common.nn.inception import (
+from common.pretrained.inception import (
     CONVOLUTIONS,
     WIDTHS,
     inception_features,
     inception_parameters,
     load_inception,
 )
-from common.nn.weights import inception_path
+from common.pretrained.weights import inception_path
 from tests.golden.seeded_inception import fit_for_inception
 from tests.golden.seeded_weights import seeded_weights
 

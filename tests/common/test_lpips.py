@@ -10,9 +10,9 @@ import pytest
 
 from common.errors import InputError
 from common.metrics.lpips import lpips
-from common.nn.numpy_pickle import read_numpy_pickle
-from common.nn.perceptual import load_perceptual, perceptual_network
-from common.nn.weights import lpips_path
+from common.pretrained.numpy_pickle import read_numpy_pickle
+from common.pretrained.perceptual import load_perceptual, perceptual_network
+from common.pretrained.weights import lpips_path
 from tests.golden.image_pairs import image_pairs
 from tests.golden.seeded_lpips import seeded_lpips
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from common.replication import claims, figures, metrics_file, reported, tables, verdicts
-from common.replication.run import Evaluation
+from common.report import claims, reported, verdicts
+from common.results import figures, metrics_file, tables
+from common.study.protocol import Evaluation
 from papers.camcan_cfg.config import Config
 
 
@@ -211,7 +212,7 @@ def test_bad_reported_files_are_named(old: str, new: str, named: str, tmp_path: 
 
 
 def test_the_published_config_is_comparable_with_what_camcan_reports() -> None:
-    from common.replication.config import flatten
+    from common.study.config import flatten
 
     source = reported.load("camcan_cfg")
     assert reported.incomparable(source, flatten(Config())) == ""

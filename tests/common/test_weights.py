@@ -13,9 +13,16 @@ import pytest
 
 from common import paths
 from common.errors import InputError
-from common.nn import weights
-from common.nn.torch_checkpoint import read_torch_checkpoint
-from common.nn.weights import INCEPTION, WeightFile, Weights, Wheel, inception_path, weights_path
+from common.pretrained import weights
+from common.pretrained.torch_checkpoint import read_torch_checkpoint
+from common.pretrained.weights import (
+    INCEPTION,
+    WeightFile,
+    Weights,
+    Wheel,
+    inception_path,
+    weights_path,
+)
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "torch_checkpoints.npz")
 CONTENT = b"published weights" * 1000

@@ -24,8 +24,8 @@ from seeded_lpips import TRUNKS, seeded_lpips
 from seeded_weights import seeded_weights
 from torch import nn
 
-from common.nn.numpy_pickle import read_numpy_pickle
-from common.nn.torch_checkpoint import read_torch_checkpoint
+from common.pretrained.numpy_pickle import read_numpy_pickle
+from common.pretrained.torch_checkpoint import read_torch_checkpoint
 
 
 def alexnet(pretrained):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import papers
-from common.replication import studies
+from papers import studies
 
 STUDY = """
 import hashlib, json, os
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from common.errors import InputError
-from common.replication.run import DatasetInfo, Evaluation
+from common.study.protocol import DatasetInfo, Evaluation
 from common.training.finite import Diverged
 
 
@@ -104,7 +104,7 @@ def render(results):
 """
 
 CLAIMS = """
-from common.replication.claims import increases, series
+from common.report.claims import increases, series
 
 
 def score_rises(seeds):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from common.replication import results, studies
-from common.replication.verify import verify
+from common.pipeline.verify import verify
+from common.results import folder as results
+from papers import studies
 
 COMMITTED = [(study, folder.name) for study in studies.names() for folder in results.found(study)]
 

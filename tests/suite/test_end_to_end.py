@@ -14,7 +14,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from common.replication.studies import offering
+from papers.studies import offering
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {

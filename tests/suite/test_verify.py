@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.replication import manifest as manifests
-from common.replication.verify import compare_drawings
+from common.pipeline.verify import compare_drawings
+from common.results import manifest as manifests
 from papers.__main__ import main
 
 

@@ -8,8 +8,8 @@ import tarfile
 import pytest
 
 from common import paths
-from common.nn import weights
-from common.nn.published_weights import SETS, WeightFile, Weights, Wheel
+from common.pretrained import weights
+from common.pretrained.published_weights import SETS, WeightFile, Weights, Wheel
 from papers.__main__ import main
 
 ALEX, VGG = b"of one network" * 100, b"of the other" * 100

@@ -12,10 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from common.errors import InputError
-from common.nn.normalization import GroupNorm
-from papers.camcan_cfg.config import ModelConfig
-from papers.camcan_cfg.models.blocks import (
+from common.diffusion.unet.blocks import (
     NORM_EPSILON,
     Block,
     Down,
@@ -27,6 +24,9 @@ from papers.camcan_cfg.models.blocks import (
     linear,
     upsampling,
 )
+from common.errors import InputError
+from common.nn.normalization import GroupNorm
+from papers.camcan_cfg.config import ModelConfig
 
 # the last layer of every branch, so that the network begins as the identity plus nothing
 ZERO = ("conv2", "proj_out", "conv_out")

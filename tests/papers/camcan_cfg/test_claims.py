@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.replication import reported, studies
+from common.report import reported
+from papers import studies
 from papers.camcan_cfg import claims
 from papers.camcan_cfg.audit import memorise, resplit
 from papers.camcan_cfg.config import Config, DataConfig, EvaluateConfig

@@ -11,8 +11,8 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from common.diffusion.schedule import Schedule
-from common.replication import experiment as experiments
-from common.replication.config import override
+from common.study import experiment as experiments
+from common.study.config import override
 from common.training.mesh import data_mesh, data_parallel, replicate, shard
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.models.unet import UNet

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from common.errors import InputError
-from common.replication.trained import CONFIG, network_config, network_folder, save_config
+from common.study.trained import CONFIG, network_config, network_folder, save_config
 from papers.lgg_attention_unet import predict as module
 from papers.lgg_attention_unet.config import Config, DataConfig, ModelConfig
 from papers.lgg_attention_unet.model import AttentionUNet

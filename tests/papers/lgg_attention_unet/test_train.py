@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from common.data.loader import ArraySource
-from common.replication import experiment as experiments
-from common.replication.config import override
+from common.study import experiment as experiments
+from common.study.config import override
 from common.training.mesh import data_mesh, data_parallel, replicate, shard
 from common.training.stopping import Plateau
 from papers.lgg_attention_unet.config import Config, TrainConfig

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import InputError
 from common.metrics.ssim import MS_WEIGHTS, ms_ssim, ssim
-from common.nn.perceptual import LAYOUTS, perceptual_features, perceptual_network
+from common.pretrained.perceptual import LAYOUTS, perceptual_features, perceptual_network
 from papers.ultrasound_diconvae.config import TrainConfig
 from papers.ultrasound_diconvae.losses import (
     TAPS,

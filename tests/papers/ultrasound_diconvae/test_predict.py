@@ -12,7 +12,7 @@ import tifffile
 from matplotlib.colors import to_rgb
 
 from common.errors import InputError
-from common.replication.trained import save_config
+from common.study.trained import save_config
 from papers.__main__ import main
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae import predict as module

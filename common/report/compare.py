@@ -7,11 +7,14 @@ from typing import Any
 
 from common.errors import InputError, nearest
 from common.files import write_atomic
-from common.replication import config as configs
-from common.replication import metrics_file, page, reported, results, studies
-from common.replication.comparison import ClaimRow, Comparison, NumberRow, markdown
-from common.replication.reported import Number, Reported
-from common.replication.verdicts import Verdict, judge, too_few
+from common.report import page, reported
+from common.report.comparison import ClaimRow, Comparison, NumberRow, markdown
+from common.report.reported import Number, Reported
+from common.report.verdicts import Verdict, judge, too_few
+from common.results import folder as results
+from common.results import metrics_file
+from common.study import config as configs
+from papers import studies
 
 
 def compare(study: str, folder: Path) -> Comparison:

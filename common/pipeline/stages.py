@@ -15,9 +15,14 @@ from typing import Any, Literal
 
 from common.errors import InputError
 from common.files import write_atomic
-from common.replication import lock, manifest, metrics_file, raw, render, results, studies
-from common.replication.processes import agreed, barrier, primary
-from common.replication.run import Prepared, Run
+from common.pipeline import draw as render
+from common.pipeline import lock
+from common.results import folder as results
+from common.results import manifest, metrics_file
+from common.study import raw
+from common.study.protocol import Prepared, Run
+from common.training.processes import agreed, barrier, primary
+from papers import studies
 
 Stage = Literal["all", "prepare", "train", "evaluate", "render"]
 

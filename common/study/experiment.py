@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from common.errors import InputError, nearest
-from common.replication import studies
+from papers import studies
 
 Scale = Literal["smoke", "demo", "real", "paper"]
 DEFAULT = "demo"

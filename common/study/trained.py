@@ -9,8 +9,8 @@ import jax
 
 from common.errors import InputError
 from common.files import write_atomic
-from common.replication import config as configs
-from common.replication import metrics_file
+from common.results import metrics_file
+from common.study import config as configs
 
 CONFIG = "config.json"
 

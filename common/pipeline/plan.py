@@ -1,4 +1,4 @@
-"""From a command's words to a :class:`~common.replication.run.Run`."""
+"""From a command's words to a :class:`~common.study.protocol.Run`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, nearest
-from common.replication import config as configs
-from common.replication import experiment as experiments
-from common.replication import raw as raw_data
-from common.replication import results, studies
-from common.replication.run import Run
+from common.results import folder as results
+from common.study import config as configs
+from common.study import experiment as experiments
+from common.study import raw as raw_data
+from common.study.protocol import Run
+from papers import studies
 
 
 class RawNeededError(InputError):

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from common.replication import experiment as experiments
-from common.replication import plan, results, studies
+from common.pipeline import plan
+from common.results import folder as results
+from common.study import experiment as experiments
+from papers import studies
 
 
 def describe(study: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from common.replication.metrics_file import value_at
-from common.replication.verdicts import Verdict, student, too_few
+from common.report.verdicts import Verdict, student, too_few
+from common.results.metrics_file import value_at
 
 
 def values(seeds: Sequence[dict[str, Any]], path: str) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from common.files import write_atomic
-from common.replication.metrics_file import value_at
+from common.results.metrics_file import value_at
 
 MISSING = "–"
 

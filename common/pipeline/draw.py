@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from common.files import write_atomic
-from common.replication import compare, metrics_file, results, studies
-from common.replication.comparison import write_tables
+from common.report import compare
+from common.report.comparison import write_tables
+from common.results import folder as results
+from common.results import metrics_file
+from papers import studies
 
 
 def build(

@@ -6,7 +6,7 @@ from pathlib import Path
 from common import paths
 from common.errors import InputError
 from common.files import write_atomic
-from common.replication import config as configs
+from common.study import config as configs
 
 
 def key(folder: Path) -> str:

@@ -11,12 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from common import paths
-from common.replication import experiment as experiments
-from common.replication import manifest as manifests
-from common.replication import metrics_file, render, results, stages
-from common.replication.experiment import Tolerance
-from common.replication.plan import RawNeededError, plan
-from common.replication.run import Run
+from common.pipeline import draw as render
+from common.pipeline import stages
+from common.pipeline.plan import RawNeededError, plan
+from common.results import folder as results
+from common.results import manifest as manifests
+from common.results import metrics_file
+from common.study import experiment as experiments
+from common.study.experiment import Tolerance
+from common.study.protocol import Run
 
 PIXEL_TOLERANCE = 0.01  # mean absolute difference of a figure elsewhere, pictures in [0, 1]
 

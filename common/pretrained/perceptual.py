@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from common.errors import InputError
 from common.nn.conv import conv, max_pool
-from common.nn.numpy_pickle import read_numpy_pickle
+from common.pretrained.numpy_pickle import read_numpy_pickle
 
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)  # of images in [-1, 1]
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)

@@ -39,9 +39,9 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from common.errors import InputError, nearest
-from common.replication import config as configs
-from common.replication import studies
-from common.replication.verdicts import Better
+from common.report.verdicts import Better
+from common.study import config as configs
+from papers import studies
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import sha256
-from common.replication import studies
+from papers import studies
 
 # Parts of the project that cannot change what a run computes.
 _AFTERWARDS = ("common/replication", "figures.py", "claims.py")
@@ -72,7 +72,7 @@ def build(run: Any, data: dict[str, Any], stages: dict[str, Any]) -> dict[str, A
     """Return the manifest of a finished run.
 
     Args:
-        run: the :class:`~common.replication.run.Run`.
+        run: the :class:`~common.study.protocol.Run`.
         data: dataset, content hash, stand-in, description, skipped, sizes.
         stages: ``{"seeds": {seed: {"train": record, "evaluate": record}}}`` with seconds, peak
             memory, code and platform of each; the platform is kept where it differs only.

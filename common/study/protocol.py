@@ -26,8 +26,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from common import paths
-from common.replication import config as configs
-from common.replication.experiment import Experiment
+from common.study import config as configs
+from common.study.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Run:
     out: Path  # the results folder
     raw: Path | None = None  # the user's data
     skip_bad: bool = False
-    raw_key: str = ""  # identifies the files below `raw`, see common.replication.raw
+    raw_key: str = ""  # identifies the files below `raw`, see common.study.raw
     home: Path | None = None  # instead of common.paths.home(), for a scratch copy
 
     @property

@@ -5,8 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.replication import studies, tables
-from common.replication.comparison import Comparison, as_tables
+from common.report.comparison import Comparison, as_tables
+from common.results import tables
+from papers import studies
 
 STYLE = """
 :root { color-scheme: light dark; }

@@ -1,0 +1,1 @@
+"""Doing it: from the words of a command to units of training, stages, drawing, verification."""

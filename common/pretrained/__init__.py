@@ -1,0 +1,1 @@
+"""Published networks and their weights: fetched as data, read without running a pickle."""

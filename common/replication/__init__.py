@@ -1,1 +1,0 @@
-"""From an experiment file to a verdict: configs, runs, claims, manifests, comparisons."""

@@ -1,0 +1,1 @@
+"""What a result is: its folder, metrics, manifest, tables and figures."""

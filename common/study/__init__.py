@@ -1,0 +1,1 @@
+"""What is asked: studies, their configs, experiment files, raw folders, trained networks."""
