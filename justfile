@@ -1,7 +1,8 @@
 # The command line, short. `just` alone lists the recipes.
 set positional-arguments := true
 
-# runs in the locked environment, which uv makes on first use
+# uv makes the locked environment on first use, also from within an activated one that has only uv
+unexport VIRTUAL_ENV
 python := "uv run --frozen python"
 
 _default:
@@ -39,9 +40,27 @@ predict *arguments:
 weights *arguments:
     @{{ python }} -m papers weights "$@"
 
+# the locked environment with more: just install --extra cuda, or tpu, bm3d
+install *arguments:
+    @uv sync --frozen "$@"
+
 # the tests: just test [pytest arguments]
 test *arguments:
     @uv run --frozen pytest "$@"
+
+# a short suite on Python 3.13 with the newest JAX of the lock, in an environment of its own
+test-newest *arguments:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export PYENV_VERSION=3.13  # pyenv shows uv no other version than the chosen one
+    if ! python=$(uv python find --no-project --no-python-downloads 3.13 2>/dev/null); then
+        echo "test-newest: skipped, there is no Python 3.13 here"
+        exit 0
+    fi
+    export UV_PROJECT_ENVIRONMENT=.venv-newest
+    uv run --frozen --python "$python" pytest "$@" \
+        tests/common/test_conv.py tests/common/test_training.py tests/common/test_xla.py \
+        tests/suite/test_end_to_end.py::test_results_are_whole_and_get_no_verdict
 
 # the linters
 lint:

@@ -1,14 +1,19 @@
-"""The one kind of error that is the user's to mend."""
+"""Errors that the user can act on: printed as they are, without a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 
-class InputError(Exception):
-    """Bad input: one line that names the file, field or flag, its value, and what to do.
+class UserError(ValueError):
+    """What the user can act on; the command line prints the message and exits with `status`."""
 
-    The command line prints it without a traceback and exits with status 2.
-    """
+    status = 1
+
+
+class InputError(UserError):
+    """Bad input: one line that names the file, field or flag, its value, and what to do."""
+
+    status = 2
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -3,7 +3,11 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -27,3 +31,13 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a compressed ``.npz`` whose bytes depend on nothing but the arrays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as file:
+        ordered: dict[str, Any] = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
+        np.savez_compressed(file, **ordered)
+        file.seek(0)
+        write_atomic(path, file.read())

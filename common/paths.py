@@ -3,13 +3,28 @@
 import os
 from pathlib import Path
 
+import platformdirs
+
+from common.errors import InputError
+
 
 def home() -> Path:
-    """Return the folder of everything written outside the project, which may be deleted whole."""
-    if chosen := os.environ.get("REPLICATIONS_HOME"):
-        return Path(chosen).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).expanduser().absolute() / "medical-imaging-replications"
+    """Return the folder of everything written outside the project, which may be deleted whole.
+
+    ``REPLICATIONS_HOME`` where it is set, else a folder of the user's cache: below
+    ``XDG_CACHE_HOME`` or ``~/.cache`` on Linux, ``~/Library/Caches`` on macOS.
+
+    Raises:
+        InputError: neither can be told, as for a user without a home folder.
+    """
+    chosen = os.environ.get("REPLICATIONS_HOME")
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        return platformdirs.user_cache_path("medical-imaging-replications", appauthor=False)
+    except RuntimeError as error:  # pathlib and platformdirs: there is no such home folder
+        value = f" = {chosen!r}" if chosen else ""
+        raise InputError(f"REPLICATIONS_HOME{value}: {error}; set it to a folder") from None
 
 
 def data() -> Path:

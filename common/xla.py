@@ -3,28 +3,44 @@
 Import-light on purpose: importing this module imports no JAX.
 """
 
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
 import os
+import pkgutil
+import subprocess
 import sys
 from pathlib import Path
 
-from common import paths
+from common import files, paths
 
 # XLA 2026's own fusion of single convolutions is up to four times slower in their gradients than
 # the Eigen kernels it replaces; the reductions and products of the same library stay.
-_XLA_FLAGS = {"xla_cpu_experimental_ynn_fusion_type": "-individual_convolution"}
+_EXPERIMENTAL = "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"
+# Without it a GPU sums in whatever order its threads finish: the same command, other bits.
+_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+# Starts XLA's CPU backend, which reads XLA_FLAGS, at a tenth of the time that JAX itself needs.
+_PROBE = "from jaxlib import xla_client; xla_client.make_cpu_client()"
 _HUGE_PAGES = "glibc.malloc.hugetlb"
 _KERNEL_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def configure() -> None:
-    """Set XLA's flags and the persistent compilation cache; what the user has set stays.
+    """Set XLA's flags, precision and persistent compilation cache; what the user has set stays.
 
-    To be called before JAX is imported. Programs that took half a second or longer to compile are
-    kept in `paths.compilation()`.
+    To be called before JAX is imported. Products and convolutions of float32 are computed in
+    float32: a GPU or TPU would round their inputs to TF32 or bfloat16 by default, and the CPU's
+    programs are the same with and without. Operations on a GPU are deterministic. Programs that
+    took half a second or longer to compile are kept in `paths.compilation()`.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    missing = [f"--{name}={value}" for name, value in _XLA_FLAGS.items() if name not in flags]
-    os.environ["XLA_FLAGS"] = " ".join(filter(None, [flags, *missing]))
+    if not _is_set(_EXPERIMENTAL, flags) and _accepted(_EXPERIMENTAL):
+        flags = f"{flags} {_EXPERIMENTAL}".strip()
+    if not _is_set(_DETERMINISTIC, flags) and _runs_on_gpu():
+        flags = f"{flags} {_DETERMINISTIC}".strip()
+    os.environ["XLA_FLAGS"] = flags
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(paths.compilation()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -46,6 +62,57 @@ def restart_with_huge_pages() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _is_set(flag: str, flags: str) -> bool:
+    """Return whether `flags` sets the flag called like `flag`, to whatever value."""
+    name = flag.partition("=")[0]
+    return any(word.partition("=")[0] == name for word in flags.split())
+
+
+def _accepted(flag: str) -> bool:
+    """Return whether this jaxlib knows `flag`; one that does not would abort the process.
+
+    Tried once for each version of jaxlib, in a process of its own, and kept beside the compiled
+    programs. A trial that fails for another reason counts as unknown and is not kept.
+    """
+    file = paths.compilation() / f"flags-{importlib.metadata.version('jaxlib')}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        return json.loads(file.read_text())[flag] is True
+    known = _tried(flag)
+    if known is not None:
+        with contextlib.suppress(OSError):  # no such home, or read-only: tried again next time
+            files.write_atomic(file, json.dumps({flag: known}) + "\n")
+    return known is True
+
+
+def _tried(flag: str) -> bool | None:
+    """Return whether a process starts with `flag`, None where that cannot be told."""
+    try:
+        trial = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            env={**os.environ, "XLA_FLAGS": flag},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if trial.returncode == 0:
+        return True
+    return False if flag.partition("=")[0] in trial.stderr else None  # XLA names what it refuses
+
+
+def _runs_on_gpu() -> bool:
+    """Return whether a CUDA or ROCm plugin of JAX is installed and not switched off."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return False
+    plugins = importlib.util.find_spec("jax_plugins")
+    folders = plugins.submodule_search_locations if plugins else None
+    names = (module.name for module in pkgutil.iter_modules(folders or []))
+    return any(name.startswith(("xla_cuda", "xla_rocm")) for name in names)
 
 
 def _offered() -> bool:

@@ -1,21 +1,24 @@
-"""Where studies lie and how one is found: a folder of ``papers`` that holds a ``study.py``."""
+"""Which studies there are: folders beside this file with a ``study.py`` that defines `STUDY`."""
 
 import importlib
 from pathlib import Path
 from typing import Any
 
+import papers
 from common.errors import InputError, nearest
-
-ROOT = Path(__file__).parents[2]  # the folder that holds common, papers, experiments, results
+from common.study.protocol import Study
 
 
 def names() -> list[str]:
     """Return the names of all studies, sorted."""
-    return sorted(file.parent.name for file in (ROOT / "papers").glob("*/study.py"))
+    folder = Path(papers.__path__[0])
+    return sorted(file.parent.name for file in folder.glob("*/study.py"))
 
 
-def resolve(name: str) -> str:
+def load(name: str) -> Study[Any]:
     """Return the study called `name`, or the only one whose name begins with it.
+
+    No other study is imported.
 
     Raises:
         InputError: no study, or more than one, answers to `name`.
@@ -26,20 +29,9 @@ def resolve(name: str) -> str:
         raise InputError(f"study '{name}' is ambiguous: {', '.join(found)}")
     if not found:
         raise InputError(f"unknown study '{name}', {nearest(name, known)}")
-    return found[0]
+    return importlib.import_module(f"papers.{found[0]}.study").STUDY
 
 
-def offering(step: str) -> list[str]:
-    """Return the studies whose ``study.py`` defines the step; none of them is imported."""
-    defined = f"\ndef {step}("
-    return [study for study in names() if defined in (folder(study) / "study.py").read_text()]
-
-
-def load(study: str, module: str = "study") -> Any:
-    """Import and return one module of one study; no other study is touched."""
-    return importlib.import_module(f"papers.{study}.{module}")
-
-
-def folder(study: str) -> Path:
-    """Return the folder of a study."""
-    return ROOT / "papers" / study
+def load_all() -> list[Study[Any]]:
+    """Return all studies, by name."""
+    return [load(name) for name in names()]

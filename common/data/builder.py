@@ -1,7 +1,6 @@
 """TFDS data sets in ArrayRecord files, written and read without TensorFlow."""
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -12,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from filelock import FileLock
 
 from common.data.loader import Source
+from common.data.prepared import Example
 from common.errors import InputError
 from common.files import write_atomic
 
-Example = Mapping[str, Any]
 RECORD = "prepared.json"  # written last: a folder that has it is whole
 
 
@@ -52,21 +52,25 @@ class ExampleBuilder(  # type: ignore[call-arg]
         yield from self._splits[split].items()
 
 
-def array_feature(shape: tuple[int, ...], dtype: Any = np.float32) -> tfds.features.Tensor:
-    """Return the feature of an array: bytes, six times faster to write here than a list."""
-    return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="bytes")
+def write(name: str, folder: Path, splits: Mapping[str, Mapping[str, Example]]) -> None:
+    """Write the examples of every split as the TFDS data set `name` below `folder`.
 
-
-def write(
-    name: str,
-    folder: Path,
-    features: Mapping[str, tfds.features.FeatureConnector],
-    splits: Mapping[str, Mapping[str, Example]],
-) -> None:
-    """Write the examples of every split as the TFDS data set `name` below `folder`."""
+    A field's feature is that of its value in the first example: an array's shape and type (as
+    bytes, six times faster to write here than a list), a string, an integer or a float.
+    """
     tfds.disable_progress_bar()
+    first = next(example for split in splits.values() for example in split.values())
+    features = {field: _feature(value) for field, value in first.items()}
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what it does
         ExampleBuilder(name, folder, features, splits).download_and_prepare()
+
+
+def _feature(value: Any) -> tfds.features.FeatureConnector:
+    if isinstance(value, str):
+        return tfds.features.Text()
+    if isinstance(value, np.ndarray):
+        return tfds.features.Tensor(shape=value.shape, dtype=value.dtype, encoding="bytes")
+    return tfds.features.Scalar(np.int32 if isinstance(value, int | np.integer) else np.float32)
 
 
 def read(name: str, folder: Path, split: str) -> Source:
@@ -86,8 +90,7 @@ def prepare_once(
     Raises `InputError` where `folder` is there and is something else.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the system when its holder dies
+    with FileLock(folder.parent / f".{folder.name}.lock"):
         if folder.exists():  # then it is whole, or none of ours
             if not (folder / RECORD).exists():
                 raise InputError(f"{folder}: is not a prepared data set, choose another folder")

@@ -12,8 +12,12 @@ conditional without guidance, and w > 1 follows the condition more than the data
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+AnyArray = Array | np.ndarray
 
 
 def guided(
@@ -27,17 +31,40 @@ def guided_eps(
     predict_eps: Callable,
     x: Float[Array, "batch height width channels"],
     t: Int[Array, " batch"],
-    condition: Float[Array, "batch features"],
-    unconditional: Float[Array, " features"],
+    condition: PyTree[AnyArray],
+    unconditional: PyTree[AnyArray],
     w: Float[Array, ""] | float | int,
 ) -> Float[Array, "batch height width channels"]:
     """Return the guided noise by one evaluation of the network on both conditions of each image.
 
-    The two rows of an image are neighbours, so that a batch cut into devices stays where it is.
+    `condition` is any pytree of arrays [batch, ...], `unconditional` as in `unconditioned`. The two
+    rows of an image are neighbours, so that a batch cut into devices stays where it is.
     """
-    both = jnp.stack([jnp.broadcast_to(unconditional, condition.shape), condition], axis=1)
-    eps = predict_eps(
-        jnp.repeat(x, 2, axis=0), jnp.repeat(t, 2), both.reshape(-1, condition.shape[1])
-    )
-    pairs = eps.reshape(-1, 2, *x.shape[1:])
-    return guided(pairs[:, 0], pairs[:, 1], w)
+
+    def both(alone: AnyArray, given: AnyArray) -> Array:
+        return jnp.stack([alone, given], axis=1).reshape(-1, *given.shape[1:])
+
+    pairs = jax.tree.map(both, unconditioned(condition, unconditional), condition)
+    eps = predict_eps(jnp.repeat(x, 2, axis=0), jnp.repeat(t, 2), pairs)
+    eps = eps.reshape(-1, 2, *x.shape[1:])
+    return guided(eps[:, 0], eps[:, 1], w)
+
+
+def unconditioned(condition: PyTree[AnyArray], unconditional: PyTree[AnyArray]) -> PyTree:
+    """Return `unconditional` for every image, a pytree of the shapes of `condition`.
+
+    It has the arrays of `condition` without the first axis, and None in place of one that both
+    evaluations of an image share, such as the image that a ControlNet follows. ValueError where
+    the trees or shapes do not fit.
+    """
+
+    def rows(empty: AnyArray | None, given: AnyArray) -> AnyArray:
+        if empty is None:
+            return given
+        if empty.shape != given.shape[1:]:
+            raise ValueError(
+                f"unconditional is {empty.shape}, each condition {given.shape[1:]}: expected equal"
+            )
+        return jnp.broadcast_to(empty, given.shape)
+
+    return jax.tree.map(rows, unconditional, condition, is_leaf=lambda leaf: leaf is None)

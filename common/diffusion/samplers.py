@@ -1,6 +1,9 @@
-"""One step of the reverse process, given the predicted noise.
+"""Samplers: the reverse process from noise to data, one evaluation of the network after another.
 
-Notation of `common.diffusion.schedule`; every step first estimates the data,
+A `Sampler` says at which times the network is evaluated and what each evaluation changes; the loop
+around it is `common.diffusion.sampling`. `DDPM` and `DDIM` look at one evaluation at a time; a
+multistep solver keeps in its state what earlier ones predicted. Notation of
+`common.diffusion.schedule`; every step first estimates the data,
 
     (1)  x0 = (x_t - sqrt(1 - alphabar_t) eps) / sqrt(alphabar_t)                      Ho eq. 15
 
@@ -21,6 +24,10 @@ Both match MONAI GenerativeModels 0.2.3 (`DDPMScheduler`, `DDIMScheduler`), whic
 predicted eps in (5) as it is where x0 was clipped.
 """
 
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -28,6 +35,115 @@ from jaxtyping import Array, Float, Int
 from common.diffusion.schedule import Schedule
 
 Time = Int[Array, ""] | int
+Images = Float[Array, "batch height width channels"]
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A solver of the reverse process: a pytree, because it is an argument of compiled programs.
+
+    What decides the program (a number of steps, a flag) is static in it, tables may be arrays.
+    """
+
+    @property
+    def times(self) -> Int[np.ndarray, " evaluations"]:
+        """The time index of every evaluation of the network, from noise to data."""
+        ...
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether `update` needs fresh noise; where not, none is drawn."""
+        ...
+
+    def init(self, noise: Images) -> Any:
+        """Return the state before the first evaluation: a pytree whose `x` the network sees."""
+        ...
+
+    def update(
+        self, schedule: Schedule, state: Any, eps: Images, index: Time, noise: Images | None
+    ) -> Any:
+        """Return the state after evaluation `index`, which predicted `eps` in ``state.x``."""
+        ...
+
+    def finalize(self, state: Any) -> Images:
+        """Return the images that a state stands for; after the last update, the result."""
+        ...
+
+
+class State(NamedTuple):
+    """What a sampler keeps that looks at one evaluation at a time: what the network sees next."""
+
+    x: Images
+
+
+class _SingleStep:
+    """The state of samplers that look at one evaluation at a time."""
+
+    def init(self, noise: Images) -> State:
+        """Return the state before the first evaluation."""
+        return State(noise)
+
+    def finalize(self, state: State) -> Images:
+        """Return the images that a state stands for."""
+        return state.x
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class DDPM(_SingleStep):
+    """Ancestral sampling over the whole schedule: (2) and (3)."""
+
+    train_steps: int = 1000  # of the schedule
+    clip: float | None = 1.0  # estimates of the data to [-clip, clip]; None: not at all
+
+    @property
+    def times(self) -> Int[np.ndarray, " steps"]:
+        """Every time of the schedule."""
+        return np.arange(self.train_steps, dtype=np.int32)[::-1]
+
+    @property
+    def stochastic(self) -> bool:
+        """True."""
+        return True
+
+    def update(
+        self, schedule: Schedule, state: State, eps: Images, index: Time, noise: Images | None
+    ) -> State:
+        """Return the state after evaluation `index`."""
+        assert noise is not None
+        t = jnp.asarray(self.times)[index]
+        return State(ddpm_step(schedule, eps, t, state.x, noise, self.clip))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class DDIM(_SingleStep):
+    """Song et al.'s sampler of `steps` steps: (4) and (5), at the times of `ddim_times`."""
+
+    steps: int
+    eta: float = 0.0  # 0: deterministic; 1: as much fresh noise as ancestral sampling
+    train_steps: int = 1000  # of the schedule
+    offset: int = 0
+    last: int = -1
+    clip: float | None = 1.0  # estimates of the data to [-clip, clip]; None: not at all
+
+    @property
+    def times(self) -> Int[np.ndarray, " steps"]:
+        """The visited times."""
+        return ddim_times(self.train_steps, self.steps, self.offset, self.last)[0]
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether `eta` is above 0."""
+        return self.eta > 0
+
+    def update(
+        self, schedule: Schedule, state: State, eps: Images, index: Time, noise: Images | None
+    ) -> State:
+        """Return the state after evaluation `index`."""
+        times = ddim_times(self.train_steps, self.steps, self.offset, self.last)
+        t, t_prev = (jnp.asarray(each)[index] for each in times)
+        return State(ddim_step(schedule, eps, t, t_prev, state.x, self.eta, self.clip, noise))
 
 
 def predicted_x0(

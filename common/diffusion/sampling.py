@@ -2,40 +2,45 @@
 
 An image is a function of its condition and its seed alone. Its noise comes from its own random
 key, folded with the time, and every batch is filled up to the same size, so that the same compiled
-program draws it whatever its neighbours are.
+program draws it whatever its neighbors are.
 """
 
+import operator
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, PyTree, UInt32
 
-from common.diffusion.guidance import guided_eps
-from common.diffusion.samplers import ddim_step, ddim_times, ddpm_step
+from common.diffusion.guidance import AnyArray, guided_eps, unconditioned
+from common.diffusion.samplers import Sampler, predicted_x0
 from common.diffusion.schedule import Schedule
+
+Shape = tuple[int, int, int]
+Images = Float[Array, "batch height width channels"]
+Drawn = tuple[Images, Float[Array, "frames batch height width channels"] | None]
 
 
 def sample(
     predict_eps: Callable,
     schedule: Schedule,
-    conditions: Float[np.ndarray | Array, "n features"],
-    seeds: Int[np.ndarray | Array, " n"],
+    conditions: PyTree[AnyArray],
+    seeds: Int[AnyArray, " n"],
     *,
-    shape: tuple[int, int, int],
+    sampler: Sampler,
+    shape: Shape,
     guidance_scale: float | int | Float[Array, ""],
-    unconditional: Float[np.ndarray | Array, " features"],
-    steps: int | None = None,
-    eta: float = 0.0,
+    unconditional: PyTree[AnyArray],
     batch_size: int = 32,
     trajectory_every: int | None = None,
-    mesh: Mesh | None = None,
-    clip: float | None = 1.0,
+    chunk: int | None = None,
+    on_chunk: Callable[[int, np.ndarray], object] | None = None,
     progress: Callable[[int], object] | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[
     Float[np.ndarray, "n height width channels"],
     Float[np.ndarray, "frames n height width channels"] | None,
@@ -46,32 +51,42 @@ def sample(
     `jax.tree_util.Partial` of a function and its parameters) its arrays are arguments of the
     compiled program, which then serves any parameters; a plain function is compiled anew.
 
-    `steps` None is ancestral sampling over the whole schedule, a number is DDIM with its `eta`.
-    The guidance scale follows equation (2) of `common.diffusion.guidance`; the numbers 0 and 1 cost
-    one evaluation of the network a step, all others two, from one compilation. Estimates of the
-    data are clipped to [-`clip`, `clip`]; None: not at all.
+    `conditions` is any pytree of arrays [n, ...], `unconditional` the same without the first axis,
+    with None in place of an array that both evaluations of an image share. The guidance scale
+    follows equation (2) of `common.diffusion.guidance`; the numbers 0 and 1 cost one evaluation of
+    the network a step, all others two, from one compilation.
 
-    The trajectory holds the start noise, the state after every `trajectory_every` steps, and the
+    With a `chunk`, the host gets control after every so many steps: `on_chunk` is called with the
+    number of steps done and the data, unclipped, that the last of them implies for the batch, and
+    cancels the process by raising. None is the whole process in one program, without `on_chunk`.
+    Chunks change no bit of the images; being watched may change the last one.
+
+    The trajectory holds the start noise, the images after every `trajectory_every` steps, and the
     end. Over a `mesh` the batch is cut along its first axis, `batch_size` rounded up to a multiple
-    of the devices. `progress` is called with the number of images after each batch.
+    of the devices. `progress` is called with the number of images after each batch. ValueError
+    where the arguments do not go together.
     """
-    conditions, seeds = np.asarray(conditions, np.float32), np.asarray(seeds)
-    count = len(conditions)
-    if count == 0 or seeds.min() < 0 or seeds.max() >= 2**32:
-        raise ValueError("sampling needs at least one condition, and seeds in [0, 2^32)")
-    unconditional = np.asarray(unconditional, np.float32)
-    conditions, scale = _one_or_both(conditions, unconditional, guidance_scale)
+    seeds, conditions = np.asarray(seeds), jax.tree.map(np.asarray, conditions)
+    _check(schedule, sampler, conditions, seeds, chunk)
+    scale = None
+    if not (isinstance(guidance_scale, float | int) and guidance_scale in (0, 1)):
+        scale = jnp.float32(guidance_scale)
+    elif guidance_scale == 0:
+        conditions = jax.tree.map(np.asarray, unconditioned(conditions, unconditional))
     if jax.tree_util.treedef_is_leaf(jax.tree.structure(predict_eps)):
         predict_eps = jax.tree_util.Partial(predict_eps)
-    devices = mesh.size if mesh else 1
-    size = -(-batch_size // devices) * devices
-    constants = _place((predict_eps, schedule, unconditional, scale), mesh)
+    size = -(-batch_size // mesh.size) * mesh.size if mesh else batch_size
+    constants = _place((predict_eps, schedule, sampler, unconditional, scale), mesh)
     images, frames = [], []
-    for start in range(0, count, size):
-        rows = np.minimum(np.arange(start, start + size), count - 1)
-        kept = min(size, count - start)
-        batch = _place((conditions[rows], seeds[rows].astype(np.uint32)), mesh, cut=True)
-        drawn = _draw(*constants, *batch, shape, steps, eta, trajectory_every, clip, mesh)
+    for start in range(0, len(seeds), size):
+        rows = np.minimum(np.arange(start, start + size), len(seeds) - 1)
+        kept = min(size, len(seeds) - start)
+        batch = jax.tree.map(operator.itemgetter(rows), (conditions, seeds.astype(np.uint32)))
+        process = _Process(*constants, *_place(batch, mesh, cut=True))
+        if chunk is None:
+            drawn = _whole(process, shape, trajectory_every, mesh)
+        else:
+            drawn = _in_chunks(process, shape, trajectory_every, mesh, chunk, kept, on_chunk)
         images.append(np.asarray(drawn[0])[:kept])
         if drawn[1] is not None:
             frames.append(np.asarray(drawn[1])[:, :kept])
@@ -80,13 +95,23 @@ def sample(
     return np.concatenate(images), np.concatenate(frames, axis=1) if frames else None
 
 
-def _one_or_both(
-    conditions: np.ndarray, unconditional: np.ndarray, scale: float | int | Array
-) -> tuple[np.ndarray, Array | None]:
-    """Return the conditions to evaluate alone and None, or the given ones and the scale."""
-    if not (isinstance(scale, float | int) and scale in (0, 1)):
-        return conditions, jnp.float32(scale)
-    return np.tile(unconditional, (len(conditions), 1)) if scale == 0 else conditions, None
+def _check(
+    schedule: Schedule,
+    sampler: Sampler,
+    conditions: PyTree[np.ndarray],
+    seeds: np.ndarray,
+    chunk: int | None,
+) -> None:
+    """Raise ValueError where the arguments of `sample` do not go together."""
+    if len(seeds) == 0 or seeds.min() < 0 or seeds.max() >= 2**32:
+        raise ValueError("sampling needs at least one seed, and seeds in [0, 2^32)")
+    for condition in jax.tree.leaves(conditions):
+        if condition.shape[:1] != seeds.shape:
+            raise ValueError(f"a condition has shape {condition.shape} for {len(seeds)} seeds")
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is {chunk}: expected at least 1 step")
+    if np.max(sampler.times) >= schedule.steps:
+        raise ValueError(f"{sampler} visits times after the {schedule.steps} of the schedule")
 
 
 def _place(tree: Any, mesh: Mesh | None, cut: bool = False) -> Any:
@@ -97,54 +122,118 @@ def _place(tree: Any, mesh: Mesh | None, cut: bool = False) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, spec))
 
 
-@partial(jax.jit, static_argnames=("shape", "steps", "eta", "every", "clip", "mesh"))
-def _draw(
-    predict_eps: Callable,
-    schedule: Schedule,
-    unconditional: Float[Array, " features"],
-    scale: Float[Array, ""] | None,
-    conditions: Float[Array, "batch features"],
-    seeds: UInt32[Array, " batch"],
-    shape: tuple[int, int, int],
-    steps: int | None,
-    eta: float,
-    every: int | None,
-    clip: float | None,
-    mesh: Mesh | None,
-) -> tuple[
-    Float[Array, "batch height width channels"],
-    Float[Array, "frames batch height width channels"] | None,
-]:
-    """Return a batch of images and their trajectory; no `scale` means one evaluation a step."""
-    keys = jax.vmap(jax.random.key)(seeds)
+class _Process(NamedTuple):
+    """The reverse process of a batch; no `scale` means one evaluation of the network a step."""
 
-    def noise(t: int | Int[Array, ""]) -> Float[Array, "batch height width channels"]:
+    predict_eps: Callable
+    schedule: Schedule
+    sampler: Sampler
+    unconditional: PyTree
+    scale: Float[Array, ""] | None
+    conditions: PyTree
+    seeds: UInt32[Array, " batch"]
+
+    def noise(self, t: int | Int[Array, ""], shape: tuple[int, ...]) -> Images:
+        """Return the standard normal noise of time `t`."""
+        keys = jax.vmap(jax.random.key)(self.seeds)
         return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, t), shape))(keys)
 
-    def step(carry: tuple, now: tuple) -> tuple[tuple, None]:
-        x, frames = carry
-        index, t, t_prev = now
+    def eps(self, x: Images, t: Int[Array, ""]) -> Images:
+        """Return the predicted noise in `x` at time `t`."""
         times = jnp.full(x.shape[:1], t)
-        if scale is None:
-            eps = predict_eps(x, times, conditions)
-        else:
-            eps = guided_eps(predict_eps, x, times, conditions, unconditional, scale)
-        if steps is None:
-            x = ddpm_step(schedule, eps, t, x, noise(t), clip)
-        else:
-            x = ddim_step(schedule, eps, t, t_prev, x, eta, clip, noise(t) if eta else None)
+        if self.scale is None:
+            return self.predict_eps(x, times, self.conditions)
+        return guided_eps(
+            self.predict_eps, x, times, self.conditions, self.unconditional, self.scale
+        )
+
+
+def _begin(process: _Process, shape: Shape, every: int | None) -> tuple[Any, Array | None]:
+    """Return the sampler's state at the start, and room for the trajectory."""
+    x, frames = process.noise(process.schedule.steps, shape), None  # a time that no step visits
+    if every is not None:
+        count = 1 - (-len(process.sampler.times) // every)
+        frames = jnp.zeros((count, *x.shape)).at[0].set(x)
+    return process.sampler.init(x), frames
+
+
+def _advance(
+    process: _Process, carry: tuple, start: int | Array, stop: int | Array, every: int | None
+) -> tuple:
+    """Return state, trajectory and estimate (or None) after the steps `start` ... `stop` - 1."""
+    sampler, times = process.sampler, jnp.asarray(process.sampler.times)
+
+    def step(index: Int[Array, ""], carry: tuple) -> tuple:
+        (state, frames, estimate), t = carry, times[index]
+        eps = process.eps(state.x, t)
+        if estimate is not None:
+            estimate = predicted_x0(process.schedule, eps, t, state.x, None)
+        noise = process.noise(t, eps.shape[1:]) if sampler.stochastic else None
+        state = sampler.update(process.schedule, state, eps, index, noise)
         if every is not None:
             # every step writes into the next frame, so that the last one of `every` stays
-            frames = frames.at[index // every + 1].set(x)
-        return (x, frames), None
+            frames = frames.at[index // every + 1].set(sampler.finalize(state))
+        return state, frames, estimate
 
-    times = ddim_times(schedule.steps, steps or schedule.steps)
-    indices = np.arange(len(times[0]), dtype=np.int32)
-    x = noise(schedule.steps)  # a time that no step folds into the keys
-    frames = None
-    if every is not None:
-        frames = jnp.zeros((1 - (-len(indices) // every), *x.shape)).at[0].set(x)
-    drawn, _ = jax.lax.scan(step, (x, frames), (indices, *times))
-    if mesh is not None:  # every process gets all images
-        drawn = jax.lax.with_sharding_constraint(drawn, NamedSharding(mesh, PartitionSpec()))
-    return drawn
+    return jax.lax.fori_loop(start, stop, step, carry)
+
+
+def _end(process: _Process, state: Any, frames: Array | None, mesh: Mesh | None) -> Drawn:
+    """Return images and trajectory, on every process."""
+    return _everywhere((process.sampler.finalize(state), frames), mesh)
+
+
+def _everywhere(tree: Any, mesh: Mesh | None) -> Any:
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+@partial(jax.jit, static_argnames=("shape", "every", "mesh"))
+def _whole(process: _Process, shape: Shape, every: int | None, mesh: Mesh | None) -> Drawn:
+    carry = (*_begin(process, shape, every), None)
+    state, frames, _ = _advance(process, carry, 0, len(process.sampler.times), every)
+    return _end(process, state, frames, mesh)
+
+
+@partial(jax.jit, static_argnames=("every", "watched", "mesh"))
+def _chunk(
+    process: _Process,
+    state: Any,
+    frames: Array | None,
+    start: int | Array,
+    stop: int | Array,
+    every: int | None,
+    watched: bool,
+    mesh: Mesh | None,
+) -> tuple[Any, Array | None, Images | None]:
+    """Return state, trajectory, and where `watched` the estimate of the data on every process."""
+    carry = (state, frames, jnp.zeros_like(state.x) if watched else None)
+    state, frames, estimate = _advance(process, carry, start, stop, every)
+    return state, frames, _everywhere(estimate, mesh)
+
+
+def _in_chunks(
+    process: _Process,
+    shape: Shape,
+    every: int | None,
+    mesh: Mesh | None,
+    chunk: int,
+    kept: int,
+    on_chunk: Callable[[int, np.ndarray], object] | None,
+) -> Drawn:
+    """Return what `_whole` does, `chunk` steps a program; `on_chunk` sees the `kept` images."""
+    count, watched = len(process.sampler.times), on_chunk is not None
+    state, frames = _begin_alone(process, shape, every)
+    for start in range(0, count, chunk):
+        stop = min(start + chunk, count)
+        state, frames, estimate = _chunk(
+            process, state, frames, np.int32(start), np.int32(stop), every, watched, mesh
+        )
+        if on_chunk:
+            on_chunk(stop, np.asarray(estimate)[:kept])
+    return _end_alone(process, state, frames, mesh)
+
+
+_begin_alone = partial(jax.jit, static_argnames=("shape", "every"))(_begin)
+_end_alone = partial(jax.jit, static_argnames="mesh")(_end)

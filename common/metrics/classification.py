@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
-from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from common.errors import InputError
 from common.metrics.checks import check_finite, check_labels, check_same_shape, check_vectors
@@ -63,37 +63,25 @@ def macro_f1(confusion: Matrix) -> Float[AnyArray, ""] | np.floating:
 def auroc(scores: Float[AnyArray, " n"], positive: Bool[AnyArray, ...]) -> float:
     """Return the area under the ROC curve, in [0, 1], 0.5 for scores that tell nothing.
 
-    It is the share of pairs of a positive and a negative that are in order, ties counting half,
-    from ranks in float64 (Mann-Whitney U). Matches scikit-learn 1.9.1's `roc_auc_score`. NaN where
-    only one class is present, as there. Raises InputError for NaN and counts that differ.
+    It is the share of pairs of a positive and a negative that are in order, ties counting half:
+    scikit-learn's `roc_auc_score`, in float64. NaN where only one class is present. Raises
+    InputError for NaN and counts that differ.
     """
-    _check(scores, positive)
-    present = np.asarray(positive)
-    positives = np.count_nonzero(present)
-    negatives = len(present) - positives
-    if not positives or not negatives:
+    values, present = _checked(scores, positive)
+    if present.all() or not present.any():
         return float("nan")
-    ranks = rankdata(np.asarray(scores))[present].sum()
-    return float((ranks - positives * (positives + 1) / 2) / positives / negatives)
+    return float(roc_auc_score(present, values))
 
 
 def average_precision(scores: Float[AnyArray, " n"], positive: Bool[AnyArray, ...]) -> float:
     """Return the area under the precision-recall curve (AUPRC) as the average precision, in [0, 1].
 
     The sum over thresholds of precision times the gain in recall, without interpolation. Scores
-    that tell nothing have the share of positives. Matches scikit-learn 1.9.1's
-    `average_precision_score`, but NaN where there are no positives, where that warns and says 0.
-    Errors as `auroc`.
+    that tell nothing have the share of positives. scikit-learn's `average_precision_score`, in
+    float64, but NaN where there are no positives, where that warns and says 0. Errors as `auroc`.
     """
-    _check(scores, positive)
-    values, index = np.unique(np.asarray(scores), return_inverse=True)
-    present = np.asarray(positive)
-    if not present.any():
-        return float("nan")
-    at_least = np.cumsum(np.bincount(index, minlength=len(values))[::-1])
-    hits = np.bincount(index, weights=present, minlength=len(values))[::-1]
-    precision = np.cumsum(hits) / at_least
-    return float(precision @ hits / hits.sum())
+    values, present = _checked(scores, positive)
+    return float(average_precision_score(present, values)) if present.any() else float("nan")
 
 
 def one_vs_rest(
@@ -109,13 +97,14 @@ def one_vs_rest(
     """
     check_vectors(scores, "scores")
     if len(scores) != len(target):
-        raise InputError(f"scores of {len(scores)} and target of {len(target)}: wanted one count")
+        raise InputError(f"scores of {len(scores)} and target of {len(target)}: expected one count")
     check_labels(target, "target", scores.shape[1])
     return np.array([measure(column, target == c) for c, column in enumerate(scores.T)])
 
 
-def _check(scores: AnyArray, positive: AnyArray) -> None:
+def _checked(scores: AnyArray, positive: AnyArray) -> tuple[np.ndarray, np.ndarray]:
     check_same_shape(scores, positive, ("scores", "positive"))
     if not len(scores):
-        raise InputError("scores: 0 given, at least 1 needed")
+        raise InputError("scores: expected at least 1, got 0")
     check_finite(scores, "scores")
+    return np.asarray(scores, np.float64), np.asarray(positive, bool)

@@ -1,1 +1,1 @@
-"""Network parts: convolutions that are fast on every backend, and pretrained feature extractors."""
+"""Network parts: layers that are fast on every backend, prediction, and weights by name."""

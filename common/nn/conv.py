@@ -24,7 +24,7 @@ _KERNEL_INIT = nnx.initializers.lecun_normal()
 
 
 def pair(value: Pair) -> tuple[int, int]:
-    """Return (height, width) of a number that holds for both, or the pair itself."""
+    """Return (height, width) of one number for both, or the pair itself."""
     return (value, value) if isinstance(value, int) else value
 
 
@@ -35,22 +35,19 @@ def explicit_padding(
     padding: Padding,
     dilation: tuple[int, int],
 ) -> list[tuple[int, int]]:
-    """Return (before, after) of height and width: symmetric for numbers, XLA's for words."""
+    """Return (before, after) of height and width: symmetric for numbers, XLA's for strings."""
     if isinstance(padding, str):
         extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
         return list(lax.padtype_to_pads(size, extent, stride, padding))
     return [(p, p) for p in pair(padding)]
 
 
-def on_cpu() -> bool:
-    """Return whether the backend in use lacks fast strided and dilated convolutions."""
-    return jax.default_backend() == "cpu"
-
-
-def transposed_padding(kernel: int, stride: int, word: str) -> tuple[int, int]:
-    """Return what `lax.conv_transpose` adds about the spread-out input for "SAME" or "VALID"."""
-    total = kernel + stride - 2 if word == "SAME" else kernel + stride - 2 + max(kernel - stride, 0)
-    if word != "SAME":
+def transposed_padding(kernel: int, stride: int, padding: str) -> tuple[int, int]:
+    """Return what `lax.conv_transpose` adds around the dilated input for "SAME" or "VALID"."""
+    total = (
+        kernel + stride - 2 if padding == "SAME" else kernel + stride - 2 + max(kernel - stride, 0)
+    )
+    if padding != "SAME":
         return kernel - 1, total - kernel + 1
     before = kernel - 1 if stride > kernel - 1 else -(-total // 2)
     return before, total - before
@@ -65,11 +62,11 @@ def conv(
 ) -> Float[Array, "batch out_height out_width features"]:
     """Return the convolution of `x` with an HWIO `kernel`.
 
-    A number as `padding` is PyTorch's: as many zeros on either side; "SAME" and "VALID" are XLA's.
+    A number as `padding` is PyTorch's: that many zeros on each side; "SAME" and "VALID" are XLA's.
     """
     stride, dilation = pair(stride), pair(dilation)
     pads = explicit_padding(x.shape[1:3], kernel.shape[:2], stride, padding, dilation)
-    if on_cpu() and dilation == (1, 1):
+    if cpu_forms.on_cpu() and dilation == (1, 1):
         if stride == (1, 1):
             return cpu_forms.plain(x, kernel, (pads[0], pads[1]))
         return cpu_forms.strided(x, kernel, stride, (pads[0], pads[1]))
@@ -96,7 +93,7 @@ def conv_transpose(
         pads: Any = [(k - 1 - p, k - 1 - p) for k, p in sides]
     else:
         pads = padding
-    if on_cpu():
+    if cpu_forms.on_cpu():
         explicit = pads
         if isinstance(pads, str):
             sides = zip(kernel.shape[:2], pair(stride), strict=True)
@@ -170,7 +167,7 @@ class ConvTranspose(nnx.Module):
 
 
 class UpsampleConv(nnx.Module):
-    """Nearest-neighbour upsampling by 2 and a 3x3 convolution; parameters as `Conv`."""
+    """Nearest-neighbor upsampling by 2 and a 3x3 convolution; parameters as `Conv`."""
 
     def __init__(
         self,
@@ -190,10 +187,13 @@ class UpsampleConv(nnx.Module):
     def __call__(
         self, x: Float[AnyArray, "batch height width channels"]
     ) -> Float[Array, "batch 2*height 2*width features"]:
-        """Return the convolution of the enlarged `x` in the compute type."""
+        """Return the convolution of the upsampled `x` in the compute type."""
         dtype = self.dtype or jnp.float32
         x, kernel = x.astype(dtype), self.kernel[...].astype(dtype)
-        y = cpu_forms.upsampled(x, kernel) if on_cpu() else conv(upsample_nearest(x, 2), kernel)
+        if cpu_forms.on_cpu():
+            y = cpu_forms.upsampled(x, kernel)
+        else:
+            y = conv(upsample_nearest(x, 2), kernel)
         return y if self.bias is None else y + self.bias[...].astype(dtype)
 
 
@@ -238,7 +238,7 @@ def avg_pool(
 
 
 def _blocks(x: Any, window: int, stride: int | None, padding: int) -> jax.Array | None:
-    """Return `x` cut into windows that lie side by side, less what they leave over; else None."""
+    """Return `x` cut into windows that lie side by side, minus what they leave over; else None."""
     b, h, w, c = x.shape
     if padding or stride not in (None, window):
         return None

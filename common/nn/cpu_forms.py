@@ -5,7 +5,7 @@ the order of summation:
 
     strided      space-to-depth of the input, then a stride-1 convolution with a smaller kernel
     transposed   a stride-1 convolution to stride^2 times the channels, then depth-to-space
-    upsampled    nearest-neighbour enlarging by 2 and 3x3: as transposed, with the taps that meet
+    upsampled    nearest-neighbor upsampling by 2 and 3x3: as transposed, with the taps that meet
                  the same pixel added up, 16 multiplications where the plain form has 36
 """
 
@@ -20,11 +20,16 @@ import numpy as np
 from jax import lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-# Rows 2q - 1 (phase 0) and 2q (phase 1) of the enlarged image's convolution see rows q - 1 (tap 0)
+# Rows 2q - 1 (phase 0) and 2q (phase 1) of the upsampled image's convolution see rows q - 1 (tap 0)
 # and q (tap 1) of the image: which of the three rows of the kernel fall on which. [tap, phase, row]
 _MERGED = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 1], [0, 1, 1]]], np.float32)
 AnyArray = Any  # of NumPy or JAX
 Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+def on_cpu() -> bool:
+    """Return whether the backend in use is the CPU's, which these forms are for."""
+    return jax.default_backend() == "cpu"
 
 
 def plain(x: AnyArray, kernel: AnyArray, pads: Pads) -> jax.Array:
@@ -83,7 +88,7 @@ def space_to_depth_form(
 
 
 def transposed(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
-    """Return the transposed convolution with `pads` about the input spread out by `stride`."""
+    """Return the transposed convolution with `pads` around the input dilated by `stride`."""
     sides = [
         _subpixel_side(*side)
         for side in zip(x.shape[1:3], kernel.shape[:2], stride, pads, strict=True)
@@ -114,7 +119,7 @@ def _subpixel_side(
 
 
 def upsampled(x: AnyArray, kernel: AnyArray) -> jax.Array:
-    """Return nearest-neighbour enlarging by 2 followed by a 3x3 convolution that keeps the size."""
+    """Return nearest-neighbor upsampling by 2 followed by a 3x3 convolution that keeps the size."""
     channels, features = kernel.shape[2:]
     kernel = jnp.einsum("usk,vtl,klio->uvisto", _MERGED, _MERGED, kernel, precision="highest")
     kernel = kernel.reshape(2, 2, channels, 4 * features).astype(x.dtype)

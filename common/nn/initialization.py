@@ -11,7 +11,7 @@ from flax import nnx
 
 
 def draw_uniform(parameters: Sequence[tuple[nnx.Variable, float]], rngs: nnx.Rngs) -> None:
-    """Draw each parameter from U(-bound, bound), given as (parameter, bound).
+    """Set each parameter to a draw from U(-bound, bound); `parameters` are (parameter, bound).
 
     One draw that is cut up, because XLA needs a fifth of a second or more to compile each of a
     network's hundreds.

@@ -1,13 +1,13 @@
-"""Group and batch normalisation.
+"""Group and batch normalization.
 
-The gradient of group normalisation is written out: a few passes over the activations. With m and r
+The gradient of group normalization is written out: a few passes over the activations. With m and r
 the mean and the inverse standard deviation of a group, and y = (x - m) r s + b:
 
     (1)  dx = r s dy - r mean(s dy) - r (x - m) r mean(s dy (x - m) r)
 
 the means being taken over the group. Automatic differentiation of the same function keeps and
-passes over several arrays more. The backward pass begins with a barrier: without it XLA's CPU
-backend computes parts of the convolution's gradient again inside it.
+passes over several arrays more. On the CPU the backward pass begins with a barrier: without it
+XLA's CPU backend computes parts of the convolution's gradient again inside it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from common.nn import cpu_forms
+
 Images = Float[Array | np.ndarray, "batch height width channels"]
 Vector = Float[Array | np.ndarray, " channels"]
 
 
 class GroupNorm(nnx.Module):
-    """Group normalisation (Wu & He 2018), with SiLU behind it if `silu`; as `flax.nnx.GroupNorm`.
+    """Group normalization (Wu & He 2018), with SiLU behind it if `silu`; as `flax.nnx.GroupNorm`.
 
     `scale` and `bias` [channels]. Statistics in float32, the result in `dtype`.
     """
@@ -43,13 +45,13 @@ class GroupNorm(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if features % groups:
-            raise ValueError(f"{features} channels do not share out over {groups} groups")
+            raise ValueError(f"{features} channels cannot be divided into {groups} groups")
         self.scale = nnx.Param(jnp.ones(features))
         self.bias = nnx.Param(jnp.zeros(features))
         self.groups, self.epsilon, self.silu, self.dtype = groups, epsilon, silu, dtype
 
     def __call__(self, x: Images) -> Float[Array, "batch height width channels"]:
-        """Return `x` normalised over height, width and the channels of each group."""
+        """Return `x` normalized over height, width and the channels of each group."""
         y = group_norm(
             x.astype(jnp.float32), self.scale[...], self.bias[...], self.groups, self.epsilon,
             self.silu,
@@ -58,12 +60,12 @@ class GroupNorm(nnx.Module):
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation (Ioffe & Szegedy 2015), with ReLU behind it if `relu`; as Keras's.
+    """Batch normalization (Ioffe & Szegedy 2015), with ReLU behind it if `relu`; as Keras's.
 
     `scale` and `bias` [channels]; `mean` and `var` [channels], the moving statistics, each
     `momentum` of the old and the rest of the batch's. The variance is the biased one throughout,
     where PyTorch moves an unbiased one. Statistics in float32, the result in `dtype`. A batch that
-    is split over devices under `jax.jit` is normalised as a whole.
+    is split over devices under `jax.jit` is normalized as a whole.
     """
 
     def __init__(
@@ -83,8 +85,8 @@ class BatchNorm(nnx.Module):
         self.momentum, self.epsilon, self.relu, self.dtype = momentum, epsilon, relu, dtype
 
     def __call__(self, x: Images, train: bool) -> Float[Array, "batch height width channels"]:
-        """Return `x` normalised by its own statistics and move ours if `train`, else by ours."""
-        x = x.astype(jnp.float32)
+        """Return `x` normalized by its own statistics and move ours if `train`, else by ours."""
+        x = jnp.asarray(x, jnp.float32)
         mean, var = self.mean[...], self.var[...]
         if train:
             mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
@@ -104,7 +106,7 @@ class BatchNorm(nnx.Module):
 def group_norm(
     x: Images, scale: Vector, bias: Vector, groups: int, epsilon: float, silu: bool
 ) -> Float[Array, "batch height width channels"]:
-    """Return group normalisation of `x`, then scale, bias, and SiLU if `silu`."""
+    """Return group normalization of `x`, then scale, bias, and SiLU if `silu`."""
     return _forward(x, scale, bias, groups, epsilon, silu)[0]
 
 
@@ -117,7 +119,8 @@ def _forward(x, scale, bias, groups, epsilon, silu):
 
 
 def _backward(groups, epsilon, silu, kept, gradient):
-    kept, gradient = lax.optimization_barrier((kept, gradient))
+    if cpu_forms.on_cpu():
+        kept, gradient = lax.optimization_barrier((kept, gradient))
     x, mean, inverse, scale, bias = kept
     if silu:
         z = (x - mean) * (inverse * scale) + bias

@@ -1,6 +1,6 @@
-"""2x2 max pooling that keeps which pixel was the largest, and its inverse by those.
+"""2x2 max pooling that keeps which pixel was the largest, and its inverse.
 
-SegNet's way up (Badrinarayanan et al. 2017, section 3): every value goes back to the pixel that it
+SegNet's decoder (Badrinarayanan et al. 2017, section 3): every value goes back to the pixel that it
 was the maximum of, all other pixels are 0. Both directions are masks over the windows, so that
 neither they nor their gradients scatter.
 """
@@ -34,7 +34,7 @@ def max_pool_switches(
     """
     batch, height, width, channels = x.shape
     if height % 2 or width % 2:
-        raise InputError(f"2x2 pooling of {height}x{width}: wanted even height and width")
+        raise InputError(f"2x2 pooling of {height}x{width}: expected even height and width")
     windows = lax.stop_gradient(x).reshape(batch, height // 2, 2, width // 2, 2, channels)
     largest = (windows == windows.max((2, 4), keepdims=True)) | jnp.isnan(windows)
     switches = jnp.where(largest, _CORNERS, np.int8(3)).min((2, 4))

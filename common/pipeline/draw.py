@@ -11,12 +11,12 @@ from common.report import compare
 from common.report.comparison import write_tables
 from common.results import folder as results
 from common.results import metrics_file
-from papers import studies
+from common.study.protocol import Study
 
 
 def build(
     into: Path,
-    study: str,
+    study: Study[Any],
     description: Mapping[str, Any],
     metrics: Mapping[int, Any],
     samples: Path | None,
@@ -25,7 +25,7 @@ def build(
 
     Args:
         into: a folder that nobody reads; it is made anew.
-        study: name of the study.
+        study: the study.
         description: the manifest.
         metrics: metrics of every seed.
         samples: arrays of the first seed, if there are any.
@@ -40,16 +40,16 @@ def build(
     draw(into, study)
 
 
-def draw(folder: Path, study: str) -> None:
+def draw(folder: Path, study: Study[Any]) -> None:
     """Write tables and figures of a results folder from its other files."""
     for name in results.FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir()
-    studies.load(study).render(folder)
+    study.render(folder)
     write_tables(compare.compare(study, folder), folder / "tables")
 
 
-def render(study: str, folder: Path, out: Path | None = None) -> Path:
+def render(study: Study[Any], folder: Path, out: Path | None = None) -> Path:
     """Draw tables and figures again from a results folder's metrics; return where they are."""
     results.manifest(folder)
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from common.pipeline import plan
+from common.pipeline.plan import resolved
 from common.results import folder as results
 from common.study import experiment as experiments
-from papers import studies
+from common.study.protocol import Study
 
 
-def describe(study: str) -> dict[str, Any]:
+def describe(study: Study[Any]) -> dict[str, Any]:
     """Return a study with its experiments as plain data."""
-    module = studies.load(study)
-    done = {folder.name: results.manifest(folder) for folder in results.found(study)}
+    committed = results.committed(study.folder)
+    done = {folder.name: results.manifest(folder) for folder in committed}
     described = []
-    for name in experiments.names(study):
-        experiment = experiments.load(study, name)
-        dataset = plan.dataset(study, name)
-        info = module.datasets[dataset]
+    for name in experiments.names(study.experiments):
+        experiment = experiments.load(study.experiments, name)
+        dataset = resolved(study, experiment).data.dataset
+        info = study.datasets[dataset]
         described.append(
             {
                 "name": name,
@@ -33,7 +33,7 @@ def describe(study: str) -> dict[str, Any]:
                 "results": _results(done.get(name)),
             }
         )
-    return {"study": study, "experiments": described}
+    return {"study": study.name, "experiments": described}
 
 
 def text(study: dict[str, Any]) -> str:

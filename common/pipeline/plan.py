@@ -1,17 +1,20 @@
 """From a command's words to a :class:`~common.study.protocol.Run`."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from common.errors import InputError, nearest
-from common.results import folder as results
 from common.study import config as configs
 from common.study import experiment as experiments
 from common.study import raw as raw_data
-from common.study.protocol import Run
-from papers import studies
+from common.study.experiment import Experiment
+from common.study.protocol import Run, Study
+
+C = TypeVar("C")
 
 
 class RawNeededError(InputError):
@@ -19,7 +22,7 @@ class RawNeededError(InputError):
 
 
 def plan(
-    study: str,
+    study: Study[C],
     experiment: str = experiments.DEFAULT,
     *,
     settings: Sequence[str] = (),
@@ -28,38 +31,32 @@ def plan(
     out: Path | None = None,
     skip_bad: bool = False,
     home: Path | None = None,
-) -> Run:
+) -> Run[C]:
     """Return the run that is meant.
 
     Args:
-        study: name of a study, complete.
+        study: the study.
         experiment: name of one of its experiments.
         settings: ``section.field=value`` each, over the experiment's config.
         seeds: instead of the experiment's.
         raw: the user's data folder; by default the one given last time for this data set.
         out: the results folder; by default the study's own for the experiment as it stands, and
             one in the work folder for a variant or a smoke run.
-        skip_bad: go on without bad raw files.
+        skip_bad: skip bad raw files.
         home: instead of the folder for data and runs.
 
     Raises:
         InputError: something named does not exist, is needed, or does not fit.
     """
-    chosen = experiments.load(study, experiment)
-    module = studies.load(study)
-    where = f"experiments/{study}/{experiment}.toml"
-    base = configs.override(module.published, chosen.config, where)
-    config = base
-    for setting in settings:
-        name, value = configs.assignment(setting)
-        config = configs.override(config, {name: value})
-    folder, key = _raw(study, chosen, config.data.dataset, module.datasets, raw)
-    committed = results.folder(study, experiment)
+    chosen = experiments.load(study.experiments, experiment)
+    base = resolved(study, chosen)
+    config = configs.override(base, dict(map(configs.assignment, settings)))
+    folder, key = _raw(study, chosen, config.data.dataset, raw)  # type: ignore[attr-defined]
+    committed = study.results(experiment)
     run = Run(
         study=study,
         experiment=chosen,
         config=config,
-        published=module.published,
         seeds=seeds or chosen.seeds,
         out=out.absolute() if out else committed,
         raw=folder,
@@ -79,7 +76,13 @@ def plan(
     return run
 
 
-def for_data(study: str, name: str | None) -> list[str]:
+def resolved(study: Study[C], experiment: Experiment) -> C:
+    """Return the config of an experiment: the published one with the experiment's changes."""
+    where = f"experiments/{study.name}/{experiment.name}.toml"
+    return configs.override(study.published, experiment.config, where)
+
+
+def for_data(study: Study[C], name: str | None) -> list[str]:
     """Return the experiments meant by the name of an experiment, of a data set, or by None.
 
     Without a name these are the experiments on the data of the source.
@@ -87,35 +90,33 @@ def for_data(study: str, name: str | None) -> list[str]:
     Raises:
         InputError: the study has no experiment or data set of that name.
     """
-    known = experiments.names(study)
+    known = experiments.names(study.experiments)
     if name in known:
         return [str(name)]
-    module = studies.load(study)
-    wanted = name or module.published.data.dataset
-    if wanted not in module.datasets:
-        options = nearest(wanted, [*known, *module.datasets])
-        raise InputError(f"unknown experiment or data set '{wanted}' of {study}, {options}")
-    using = [other for other in known if dataset(study, other) == wanted]
+    wanted = name or study.published.data.dataset  # type: ignore[attr-defined]
+    if wanted not in study.datasets:
+        options = nearest(wanted, [*known, *study.datasets])
+        raise InputError(f"unknown experiment or data set '{wanted}' of {study.name}, {options}")
+    using = [other for other in known if _dataset(study, other) == wanted]
     if not using:
-        raise InputError(f"no experiment of {study} uses the data set '{wanted}'")
+        raise InputError(f"no experiment of {study.name} uses the data set '{wanted}'")
     return using
 
 
-def dataset(study: str, experiment: str) -> str:
+def _dataset(study: Study[C], experiment: str) -> str:
     """Return the name of the data set that an experiment uses."""
-    where = f"experiments/{study}/{experiment}.toml"
-    changes = experiments.load(study, experiment).config
-    return configs.override(studies.load(study).published, changes, where).data.dataset
+    config = resolved(study, experiments.load(study.experiments, experiment))
+    return config.data.dataset  # type: ignore[attr-defined]
 
 
 def _raw(
-    study: str, experiment: experiments.Experiment, name: str, datasets: Any, raw: Path | None
+    study: Study[C], experiment: Experiment, name: str, raw: Path | None
 ) -> tuple[Path | None, str]:
     """Return the raw folder and its key: given, remembered, or none because none is needed."""
-    needed = datasets[name].raw
+    needed = study.datasets[name].raw
     if needed is None:
         if raw:
-            others = sorted(other for other in datasets if datasets[other].raw)
+            others = sorted(other for other in study.datasets if study.datasets[other].raw)
             raise InputError(
                 f"--raw {raw}: {experiment.name} uses '{name}', which comes with the project; "
                 f"--raw is for experiments on {', '.join(others)}"
@@ -123,6 +124,6 @@ def _raw(
         return None, ""
     if raw:
         return raw.absolute(), raw_data.key(raw.absolute())
-    if remembered := raw_data.recall(study, name):
+    if remembered := raw_data.recall(study.name, name):
         return remembered
     raise RawNeededError(f"{experiment.name} needs --raw DIR: {experiment.raw or needed}")

@@ -1,80 +1,83 @@
 """The stages of a run, each from the files of the one before: prepare, train, evaluate, render.
 
-A run's work folder holds ``data.json`` (what was prepared) and for every seed
-``seed_<n>/trained.json``, ``evaluated.json`` (time, memory, code and platform of the stage),
-``metrics.json`` and ``samples.npz``. A seed whose file is there is not done again.
+A run's work folder holds ``data.json`` (what was prepared) and for every seed ``seed_<n>`` with
+``networks.json``, ``metrics.json``, ``samples.npz``, ``tuned.json``, and ``evaluated.json``: time,
+memory, code and platform, and the key of what was evaluated. A seed is evaluated again when its
+networks or the data are others.
 """
 
-import contextlib
+from __future__ import annotations
+
 import json
-import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from common.data.prepare import prepare as prepare_data
 from common.errors import InputError
-from common.files import write_atomic
-from common.pipeline import draw as render
-from common.pipeline import lock
+from common.files import save_arrays, write_atomic
+from common.pipeline import draw, record, trained, units
 from common.results import folder as results
 from common.results import manifest, metrics_file
+from common.study import config as configs
 from common.study import raw
-from common.study.protocol import Prepared, Run
-from common.training.processes import agreed, barrier, primary
-from papers import studies
+from common.study.protocol import Evaluation, Prepared, Run
+from common.training.processes import (
+    broadcast_from_primary,
+    exclusive,
+    is_one_of_several,
+    log,
+    on_primary,
+)
 
 Stage = Literal["all", "prepare", "train", "evaluate", "render"]
+DONE = "evaluated.json"
 
 
-def execute(run: Run, stage: Stage = "all") -> Path | None:
+def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Path | None:
     """Run one stage, or all; return the results folder if it was written.
 
-    Several processes (``jax.distributed``) may run this together on a shared file system: all of
-    them train and evaluate, the first one writes.
+    With `only`, one network is prepared for and trained, with what it learns from, and that is all.
+    Several processes may run this together: those of one training (``jax.distributed``) all train
+    and evaluate, and the first one writes; those that were given the same command share the units.
 
     Raises:
         InputError: the user's data or files are not as they must be.
     """
-    study = studies.load(run.study)
-    with _alone(run.work):
-        if stage == "render":
-            return _render(run)
-        prepared = prepare(run)
-        if stage in ("all", "train"):
-            _each_seed(run, "train", "trained.json", lambda seed: study.train(run, prepared, seed))
-        if stage in ("all", "evaluate"):
-            _require(run, "trained.json", "train")
-            _each_seed(
-                run,
-                "evaluate",
-                "evaluated.json",
-                lambda seed: _evaluate(run, study, prepared, seed),
-            )
-        return _render(run) if stage == "all" else None
+    if only is not None and stage not in ("all", "train"):
+        raise InputError(f"--only {only}: trains one network; it does not go with --stage {stage}")
+    units.names(run, only)  # refuses before anything is prepared
+    prepared = prepare(run)
+    if stage in ("all", "train"):
+        units.train(run, prepared, only)
+    if only is not None:
+        return None
+    if stage in ("all", "evaluate"):
+        evaluate(run, prepared)
+    return render(run, prepared) if stage in ("all", "render") else None
 
 
-def prepare(run: Run) -> Prepared:
-    """Prepare the data of a run, or find it prepared; check that its seeds were made from it."""
-    study, start = studies.load(run.study), time.perf_counter()
-    if not run.data_folder.exists():
-        _say("prepare data")
-    if primary():
-        with lock.hold(run.data_folder.with_name(f".{run.data_folder.name}")):
-            study.prepare(run)
-    barrier("prepared")
-    prepared: Prepared = study.prepare(run)
-    if primary():
-        _check_data(run, prepared, time.perf_counter() - start)
-        if run.raw and run.home is None and run.raw.is_dir():
-            raw.remember(run.study, prepared.dataset, run.raw)
-    barrier("checked")
+def prepare(run: Run[Any]) -> Prepared:
+    """Prepare the data of a run, or find it prepared."""
+    start = time.perf_counter()
+    if broadcast_from_primary(lambda: not run.data_folder.exists()):
+        log("prepare data")
+
+    def once() -> Prepared:
+        where = (run.data_folder, run.raw, run.skip_bad)
+        return prepare_data(run.dataset, run.data, run.study.examples, *where)
+
+    if is_one_of_several():
+        on_primary(once)
+    prepared = once()
+    on_primary(lambda: _note_data(run, prepared, time.perf_counter() - start))
     if prepared.skipped:
-        _say(f"skipped {len(prepared.skipped)} bad files: {', '.join(prepared.skipped)}")
+        log(f"skipped {len(prepared.skipped)} bad files: {', '.join(prepared.skipped)}")
     return prepared
 
 
-def _check_data(run: Run, prepared: Prepared, seconds: float) -> None:
+def _note_data(run: Run[Any], prepared: Prepared, seconds: float) -> None:
     file = run.work / "data.json"
     data = {
         "name": prepared.dataset,
@@ -84,93 +87,107 @@ def _check_data(run: Run, prepared: Prepared, seconds: float) -> None:
         "skipped": list(prepared.skipped),
         "sizes": dict(prepared.sizes),
     }
-    if file.exists():
-        before = json.loads(file.read_text())
-        if before["data"]["content_hash"] == prepared.content_hash:
-            return
-        if any(run.work.glob("seed_*")):
-            raise InputError(
-                f"{run.work}: begun on other data ({before['data']['content_hash'][:12]}, "
-                f"now {prepared.content_hash[:12]}); delete this folder to begin again"
-            )
-    write_atomic(file, metrics_file.dumps({"data": data, "seconds": round(seconds, 1)}))
+    if not file.exists() or json.loads(file.read_text())["data"] != data:
+        write_atomic(file, metrics_file.dumps({"data": data, "seconds": round(seconds, 1)}))
+    if run.raw and run.home is None and run.raw.is_dir():
+        raw.remember(run.study.name, prepared.dataset, run.raw)
 
 
-def _each_seed(run: Run, stage: str, name: str, work: Callable[[int], None]) -> None:
-    for seed in run.seeds:
-        file = run.seed_folder(seed) / name
-        if agreed(file.exists()):
-            _warn_of_other_code(run, file, f"seed {seed}: {stage}")
-            continue
-        _say(f"{stage} seed {seed}")
-        resumed, start = file.parent.exists(), time.perf_counter()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        work(seed)
-        if primary():
-            record = {
-                "seconds": round(time.perf_counter() - start, 1),
-                "resumed": stage == "train" and resumed,  # then: seconds since the last start
-                "peak_memory_mib": manifest.peak_memory(),
-                "device_peak_memory_mib": manifest.device_peak_memory(),
-                "code": manifest.code(run.study),
-                "platform": manifest.platform(),
-            }
-            write_atomic(file, metrics_file.dumps(record))
-        barrier(f"{stage} {seed}")
+@dataclass(frozen=True)
+class _Seed:
+    """The evaluation of one seed, in the folder of its own."""
+
+    run: Run[Any]
+    prepared: Prepared
+    number: int
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the evaluation."""
+        return self.run.seed_folder(self.number)
+
+    @property
+    def key(self) -> str:
+        """What the evaluation depends on besides the run's config: data and trained networks."""
+        keys = [unit.key for unit in self.run.units(self.prepared, self.number)]
+        return configs.digest(self.prepared.content_hash, keys)
+
+    def is_done(self) -> bool:
+        """Return whether these very networks were evaluated on this data."""
+
+        def look() -> bool:
+            file = self.folder / DONE
+            return file.exists() and record.read(file)["key"] == self.key
+
+        return broadcast_from_primary(look)
 
 
-def _evaluate(run: Run, study: Any, prepared: Prepared, seed: int) -> None:
-    evaluation = study.evaluate(run, prepared, seed)
-    if primary():
-        results.save_arrays(run.seed_folder(seed) / "samples.npz", evaluation.arrays)
-        write_atomic(run.seed_folder(seed) / "metrics.json", metrics_file.dumps(evaluation.metrics))
+def evaluate(run: Run[Any], prepared: Prepared) -> None:
+    """Evaluate all seeds of a run that are not evaluated yet; their units must be trained."""
+    seeds = [_Seed(run, prepared, number) for number in run.seeds]
+    for seed in seeds:
+        for unit in run.units(prepared, seed.number):
+            if not units.is_done(unit):
+                raise _undone(run, f"{unit.network} of seed {seed.number}", "train")
+        if seed.is_done():
+            what = f"evaluate seed {seed.number}"
+            record.warn_of_other_code(seed.folder / DONE, what, run.study.root, run.study.evaluate)
+    units.share(seeds, _Seed.is_done, _evaluate)
 
 
-def _render(run: Run) -> Path:
-    _require(run, "evaluated.json", "evaluate")
-    if primary():
-        data = json.loads((run.work / "data.json").read_text())
-        stages: dict[str, Any] = {"prepare": {"seconds": data["seconds"]}, "seeds": {}}
-        metrics = {}
-        for seed in run.seeds:
-            folder = run.seed_folder(seed)
-            metrics[seed] = json.loads((folder / "metrics.json").read_text())
-            stages["seeds"][str(seed)] = {
-                "train": json.loads((folder / "trained.json").read_text()),
-                "evaluate": json.loads((folder / "evaluated.json").read_text()),
-            }
-        described = manifest.build(run, data["data"], stages)
-        samples = run.seed_folder(run.seeds[0]) / "samples.npz"
-        built = run.work / "building"
-        render.build(built, run.study, described, metrics, samples)
-        results.install(built, run.out)
-    barrier("rendered")
+def _evaluate(seed: _Seed) -> None:
+    log(f"evaluate seed {seed.number}")
+    study = seed.run.study
+    watch = record.Stopwatch(study.root, study.evaluate)
+    units.index(seed.run, seed.prepared, seed.number)
+    evaluation = study.evaluate(seed.run, seed.prepared, seed.number)
+
+    def keep() -> None:
+        _write(seed.folder, evaluation)
+        watch.write(seed.folder / DONE, {"key": seed.key})
+
+    on_primary(keep)
+
+
+def _write(folder: Path, evaluation: Evaluation) -> None:
+    save_arrays(folder / "samples.npz", evaluation.arrays)
+    write_atomic(folder / trained.TUNED, metrics_file.dumps(evaluation.tuned))
+    write_atomic(folder / "metrics.json", metrics_file.dumps(evaluation.metrics))
+
+
+def render(run: Run[Any], prepared: Prepared) -> Path:
+    """Build the results folder of a run from the evaluations of its seeds."""
+    for number in run.seeds:
+        if not _Seed(run, prepared, number).is_done():
+            raise _undone(run, f"seed {number}", "evaluate")
+    with exclusive(run.work):
+        on_primary(lambda: _build(run, prepared))
     return run.out
 
 
-def _require(run: Run, name: str, stage: str) -> None:
+def _build(run: Run[Any], prepared: Prepared) -> None:
+    data = record.read(run.work / "data.json")
+    stages: dict[str, Any] = {"prepare": {"seconds": data["seconds"]}, "seeds": {}}
+    metrics = {}
     for seed in run.seeds:
-        if not agreed((run.seed_folder(seed) / name).exists()):
-            raise InputError(
-                f"seed {seed} of {run.study} {run.experiment.name} has not been through "
-                f"--stage {stage}; run it first"
-            )
+        folder = run.seed_folder(seed)
+        metrics[seed] = json.loads((folder / "metrics.json").read_text())
+        stages["seeds"][str(seed)] = {
+            "train": {
+                unit.network: record.read(unit.folder / units.DONE)
+                for unit in run.units(prepared, seed)
+            },
+            "evaluate": record.read(folder / DONE),
+        }
+    described = manifest.build(run, data["data"], stages)
+    samples = run.seed_folder(run.seeds[0]) / "samples.npz"
+    built = run.work / "building"
+    draw.build(built, run.study, described, metrics, samples)
+    results.install(built, run.out)
 
 
-def _warn_of_other_code(run: Run, file: Path, what: str) -> None:
-    if primary():
-        before = json.loads(file.read_text())["code"]
-        if before["source_sha256"] != manifest.code(run.study)["source_sha256"]:
-            commit = (before["commit"] or "unknown")[:12]
-            _say(
-                f"{what} was done by other code (commit {commit}); delete {file.parent} to redo it"
-            )
-
-
-def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
-    return lock.hold(folder) if primary() else contextlib.nullcontext()
-
-
-def _say(line: str) -> None:
-    if primary():
-        print(line, file=sys.stderr, flush=True)
+def _undone(run: Run[Any], what: str, stage: Stage) -> InputError:
+    return InputError(
+        f"{what} of {run.study.name} {run.experiment.name} has not been through --stage {stage}, "
+        "or not on this data; run it first"
+    )

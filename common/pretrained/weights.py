@@ -100,7 +100,7 @@ def weights_path(weights: Weights, path: Path | None = None, *, download: bool =
     if chosen:
         if not Path(chosen).is_file():
             raise InputError(
-                f"{weights.name} weights {chosen}: no such file; mend or unset {weights.variable}"
+                f"{weights.name} weights {chosen}: no such file; fix or unset {weights.variable}"
             )
         return Path(chosen)
     for file in weights.files:

@@ -14,16 +14,17 @@ from common.report.verdicts import Verdict, judge, too_few
 from common.results import folder as results
 from common.results import metrics_file
 from common.study import config as configs
-from papers import studies
+from common.study.protocol import Study
 
 
-def compare(study: str, folder: Path) -> Comparison:
+def compare(study: Study[Any], folder: Path) -> Comparison:
     """Compare the results in `folder` with the study's ``reported.toml``.
 
     Raises:
         InputError: no results there, or a ``reported.toml`` that does not follow the schema.
     """
-    manifest, source = results.manifest(folder), reported.load(study)
+    manifest = results.manifest(folder)
+    source = reported.read(study.folder / "reported.toml")
     seeds = metrics_file.load(folder / "metrics.json")
     refused = too_few(len(seeds))
     if manifest["scale"] == "smoke":
@@ -31,7 +32,7 @@ def compare(study: str, folder: Path) -> Comparison:
     reason = reported.incomparable(source, dict(configs.leaves(manifest["config"])))
     dataset = manifest["dataset"]
     return Comparison(
-        study=study,
+        study=study.name,
         experiment=manifest["experiment"],
         title=manifest["title"],
         scale=manifest["scale"],
@@ -67,34 +68,34 @@ def _number(
 
 
 def _claims(
-    study: str, source: Reported, seeds: Sequence[Any], refused: Verdict | None
+    study: Study[Any], source: Reported, seeds: Sequence[Any], refused: Verdict | None
 ) -> tuple[ClaimRow, ...]:
     rows = []
     for claim in source.claims:
         if claim.not_testable:
             verdict = Verdict("not testable", claim.not_testable)
         else:
-            tests = studies.load(study, "claims")
-            if not hasattr(tests, claim.test):
-                known = nearest(claim.test, [name for name in vars(tests) if name[0] != "_"])
+            tests = vars(study.claims)
+            if claim.test not in tests:
+                known = nearest(claim.test, [name for name in tests if name[0] != "_"])
                 raise InputError(
-                    f"papers/{study}/reported.toml: claim {claim.id}: claims.py has no function "
-                    f"'{claim.test}', {known}"
+                    f"papers/{study.name}/reported.toml: claim {claim.id}: claims.py has no "
+                    f"function '{claim.test}', {known}"
                 )
-            verdict = refused or getattr(tests, claim.test)(seeds)
+            verdict = refused or tests[claim.test](seeds)
         rows.append(ClaimRow(claim.id, claim.text, claim.source, verdict))
     return tuple(rows)
 
 
-def all_of(study: str) -> list[Comparison]:
+def all_of(study: Study[Any]) -> list[Comparison]:
     """Return the comparison of every committed result of a study, smoke runs left out."""
-    comparisons = [compare(study, folder) for folder in results.found(study)]
+    comparisons = [compare(study, folder) for folder in results.committed(study.folder)]
     return [comparison for comparison in comparisons if comparison.scale != "smoke"]
 
 
-def write_suite(comparisons: Sequence[Comparison]) -> list[Path]:
-    """Write ``results/comparison.json``, ``.md`` and ``index.html`` from all comparisons."""
-    folder = studies.ROOT / "results"
+def write_suite(comparisons: Sequence[Comparison], root: Path) -> list[Path]:
+    """Write ``results/comparison.json``, ``.md`` and ``index.html`` below the project's folder."""
+    folder = root / "results"
     plain = {"comparisons": [dataclasses.asdict(comparison) for comparison in comparisons]}
     body = "\n".join(markdown(comparison) for comparison in comparisons)
     files = {

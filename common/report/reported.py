@@ -41,7 +41,6 @@ from typing import Any, TypeVar, get_type_hints
 from common.errors import InputError, nearest
 from common.report.verdicts import Better
 from common.study import config as configs
-from papers import studies
 
 T = TypeVar("T")
 
@@ -94,17 +93,12 @@ class Reported:
     absent: tuple[Absent, ...]
 
 
-def load(study: str) -> Reported:
-    """Read and check the ``reported.toml`` of a study.
+def read(path: Path) -> Reported:
+    """Read and check a ``reported.toml``.
 
     Raises:
         InputError: the file is missing or does not follow the schema.
     """
-    return read(studies.folder(study) / "reported.toml")
-
-
-def read(path: Path) -> Reported:
-    """Read and check one file; see :func:`load`."""
     try:
         table = tomllib.loads(path.read_text())
     except FileNotFoundError:
@@ -117,7 +111,7 @@ def read(path: Path) -> Reported:
             raise InputError(f"{path}: unknown key '{key}', {nearest(key, known)}")
     for key in ("source", "dataset"):
         if not isinstance(table.get(key), str):
-            raise InputError(f"{path}: '{key}' is missing or not a text")
+            raise InputError(f"{path}: '{key}' is missing or not a string")
     reported = Reported(
         source=table["source"],
         dataset=table["dataset"],
@@ -159,7 +153,7 @@ def _entries(kind: type[T], key: str, table: Mapping[str, Any], path: Path) -> t
     entries = tuple(_entry(kind, key, index, e, path) for index, e in enumerate(table.get(key, [])))
     ids = [entry.id for entry in entries]  # type: ignore[attr-defined]
     if twice := {name for name in ids if ids.count(name) > 1}:
-        raise InputError(f"{path}: {key} {sorted(twice)[0]} comes twice")
+        raise InputError(f"{path}: {key} {sorted(twice)[0]} is duplicated")
     return entries
 
 

@@ -5,8 +5,6 @@ A folder without ``manifest.json`` is no result: that file is taken away first a
 
 import json
 import shutil
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +13,14 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import write_atomic
-from papers import studies
 
 FILES = ("metrics.json", "samples.npz")
 FOLDERS = ("tables", "figures")
 
 
-def folder(study: str, experiment: str) -> Path:
-    """Return the folder of an experiment's committed results."""
-    return studies.folder(study) / "results" / experiment
-
-
-def found(study: str) -> list[Path]:
-    """Return the folders of a study's committed results, sorted."""
-    manifests = (studies.folder(study) / "results").glob("*/manifest.json")
-    return sorted(file.parent for file in manifests)
+def committed(study: Path) -> list[Path]:
+    """Return the folders of the committed results in a study's folder, sorted."""
+    return sorted(file.parent for file in (study / "results").glob("*/manifest.json"))
 
 
 @dataclass(frozen=True)
@@ -79,13 +70,3 @@ def install(built: Path, out: Path) -> None:
             write_atomic(out / path.relative_to(built), path.read_bytes())
     write_atomic(out / "manifest.json", (built / "manifest.json").read_bytes())
     shutil.rmtree(built)
-
-
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as a compressed ``.npz`` whose bytes depend on nothing but the arrays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile() as file:
-        ordered: dict[str, Any] = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
-        np.savez_compressed(file, **ordered)
-        file.seek(0)
-        write_atomic(path, file.read())

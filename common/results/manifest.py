@@ -1,7 +1,6 @@
 """``manifest.json``: what a result was made from and on."""
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import os
 import platform as system
@@ -9,35 +8,43 @@ import resource
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from common import provenance
 from common.files import sha256
-from papers import studies
-
-# Parts of the project that cannot change what a run computes.
-_AFTERWARDS = ("common/replication", "figures.py", "claims.py")
+from common.results import gpu
+from common.study.protocol import Run
 
 
-def code(study: str) -> dict[str, Any]:
-    """Return commit, dirty flag (results aside), hash of the lock file and of the source files."""
-    commit = _git("rev-parse", "HEAD")
+def code(root: Path, *functions: Callable[..., Any]) -> dict[str, Any]:
+    """Return what code a stage was done by.
+
+    That is commit and dirty flag (results aside) of the project at `root`, the hash of its lock
+    file, and the digest of all code that the stage's functions depend on.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
     watched = ["common", "papers", "experiments", "pyproject.toml", "uv.lock"]
-    changed = _git("status", "--porcelain", "--", *watched, ":(exclude)papers/*/results/*")
-    lock = studies.ROOT / "uv.lock"
+    changed = _git(root, "status", "--porcelain", "--", *watched, ":(exclude)papers/*/results/*")
+    lock = root / "uv.lock"
     return {
         "commit": commit,
         "dirty": None if changed is None else bool(changed),
         "lock_sha256": sha256(lock) if lock.exists() else None,
-        "source_sha256": _source(study),
+        "source_sha256": provenance.digest(*functions),
     }
 
 
 def platform() -> dict[str, Any]:
-    """Return processor, devices, flags and versions: what bit-identical results depend on."""
+    """Return processor, devices, flags and versions: what bit-identical results depend on.
+
+    ``driver`` and ``cudnn`` are there on a GPU only.
+    """
     import jax
 
     devices = jax.devices()
+    on_gpu = jax.default_backend() == "gpu"
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0))
@@ -48,6 +55,8 @@ def platform() -> dict[str, Any]:
         "processes": jax.process_count(),
         "backend": jax.default_backend(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "matmul_precision": jax.config.values["jax_default_matmul_precision"],
+        **({"driver": gpu.driver(), "cudnn": gpu.cudnn()} if on_gpu else {}),
         "system": f"{system.system()} {system.machine()}",
         "python": system.python_version(),
         "versions": _versions(),
@@ -68,22 +77,27 @@ def device_peak_memory() -> int | None:
     return held["peak_bytes_in_use"] // 2**20 if "peak_bytes_in_use" in held else None
 
 
-def build(run: Any, data: dict[str, Any], stages: dict[str, Any]) -> dict[str, Any]:
+def build(run: Run[Any], data: dict[str, Any], stages: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of a finished run.
 
     Args:
-        run: the :class:`~common.study.protocol.Run`.
-        data: dataset, content hash, stand-in, description, skipped, sizes.
-        stages: ``{"seeds": {seed: {"train": record, "evaluate": record}}}`` with seconds, peak
-            memory, code and platform of each; the platform is kept where it differs only.
+        run: what was run.
+        data: name, content hash, stand-in, description, skipped, sizes.
+        stages: seconds of ``prepare``, and ``seeds``: of every seed the record of each network's
+            training and of the evaluation, with seconds, peak memory, code and platform; the last
+            two are kept where they differ from the first training's only.
     """
-    first = stages["seeds"][str(run.seeds[0])]["train"]
+    seeds = stages["seeds"]
+    first = next(iter(seeds[str(run.seeds[0])]["train"].values()))
     kept = {
-        seed: {stage: _less(record, first) for stage, record in records.items()}
-        for seed, records in stages["seeds"].items()
+        seed: {
+            "train": {name: _less(record, first) for name, record in records["train"].items()},
+            "evaluate": _less(records["evaluate"], first),
+        }
+        for seed, records in seeds.items()
     }
     return {
-        "study": run.study,
+        "study": run.study.name,
         "experiment": run.experiment.name,
         "scale": run.experiment.scale,
         "title": run.experiment.title,
@@ -102,20 +116,10 @@ def _less(record: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in same}
 
 
-def _source(study: str) -> str:
-    total = hashlib.sha256()
-    roots = [studies.ROOT / "common", studies.folder(study)]
-    for path in sorted(file for root in roots for file in root.rglob("*.py")):
-        name = path.relative_to(studies.ROOT).as_posix()
-        if not name.startswith(_AFTERWARDS) and not name.endswith(_AFTERWARDS):
-            total.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return total.hexdigest()
-
-
-def _git(*arguments: str) -> str | None:
+def _git(root: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=studies.ROOT, capture_output=True, text=True, check=True
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return None
@@ -132,7 +136,7 @@ def _cpu() -> str:
 
 
 def _versions() -> dict[str, str]:
-    project = tomllib.loads((studies.ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((provenance.ROOT / "pyproject.toml").read_text())["project"]
     wanted = [_name(requirement) for requirement in project["dependencies"]] + ["jaxlib"]
     installed = {}
     for name in wanted:

@@ -2,7 +2,8 @@
 
 A config is a frozen dataclass whose defaults are the published values and whose sections are
 frozen dataclasses again. Overrides come from the ``[config]`` tables of an experiment file and
-from ``--set section.field=value``; both are checked against the field's type.
+from ``--set section.field=value``; both are checked against the field's type and its bounds
+(`common.study.schema`), and the whole once more by the ``check`` methods of its sections.
 """
 
 import dataclasses
@@ -11,10 +12,11 @@ import json
 import math
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from common.errors import InputError, nearest
+from common.study.schema import Logging
 
 C = TypeVar("C")
 
@@ -54,7 +56,7 @@ def differences(config: Any, published: Any) -> tuple[Difference, ...]:
 
 
 def digest(*parts: Any) -> str:
-    """Return 12 hexadecimal digits that identify configs, numbers, texts and lists of these."""
+    """Return 12 hexadecimal digits that identify configs, numbers, strings and lists of these."""
     plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) else p for p in parts]  # type: ignore[arg-type]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -79,12 +81,12 @@ def assignment(text: str) -> tuple[str, Any]:
         parsed = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
         parsed = {}
-    # A text that holds a line break could define more than the value; it is a bare word then.
+    # A string with a line break could define more than the value; it is a bare word then.
     return name.strip(), parsed["value"] if set(parsed) == {"value"} else value.strip()
 
 
 def override(config: C, changes: Mapping[str, Any], where: str = "--set") -> C:
-    """Return `config` with `changes` applied, each checked against the type of its field.
+    """Return `config` with some fields replaced.
 
     Args:
         config: a frozen dataclass, nested.
@@ -92,14 +94,61 @@ def override(config: C, changes: Mapping[str, Any], where: str = "--set") -> C:
         where: the flag or file named in an error.
 
     Raises:
-        InputError: an unknown field, or a value that the field's type does not admit.
+        InputError: an unknown field, a value that the field's type or bounds do not admit, or
+            values that do not go together.
     """
     names = list(flatten(config))
     for name, value in leaves(changes):
         if name not in names:
             raise InputError(f"{where} {name}: no such field, {_nearest_field(name, names)}")
         config = _replaced(config, name.split("."), value, f"{where} {name}")
+    try:
+        check(config)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
     return config
+
+
+def check(config: Any) -> None:
+    """Call the ``check`` of a config and of all its sections; ValueError where one refuses."""
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(section := getattr(config, field.name)):
+            check(section)
+    if hasattr(config, "check"):
+        config.check()
+
+
+def part(config: Any, names: Iterable[str], without: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the fields in the sections `names`, or named by them; not `without`, not logging.
+
+    Raises:
+        ValueError: a name that no field answers to.
+    """
+    flat, left_out = flatten(config), {*logging(config), *without}
+    if unknown := set(without) - set(flat):
+        raise ValueError(f"the config has no field {min(unknown)!r}")
+    chosen: dict[str, Any] = {}
+    for name in names:
+        inside = {key: flat[key] for key in flat if key == name or key.startswith(f"{name}.")}
+        if not inside:
+            raise ValueError(f"the config has no section or field {name!r}")
+        chosen |= {key: value for key, value in inside.items() if key not in left_out}
+    return chosen
+
+
+def logging(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the fields that change no network: how often is logged, or a checkpoint written."""
+    kinds = get_type_hints(type(config), include_extras=True)
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            found |= logging(value, f"{name}.")
+        elif any(isinstance(mark, Logging) for mark in get_args(kinds[field.name])[1:]):
+            found[name] = value
+    return found
 
 
 def leaves(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -126,20 +175,24 @@ def _replaced(config: Any, path: list[str], value: Any, where: str) -> Any:
     if rest:
         new = _replaced(getattr(config, name), rest, value, where)
     else:
-        new = checked(value, get_type_hints(type(config))[name], where)
-    try:
-        return dataclasses.replace(config, **{name: new})
-    except ValueError as error:  # a check in the config's own __post_init__
-        raise InputError(f"{where} = {toml(value)}: {error}") from None
+        kinds = get_type_hints(type(config), include_extras=True)
+        new = checked(value, kinds[name], where)
+    return dataclasses.replace(config, **{name: new})
 
 
 def checked(value: Any, kind: Any, where: str) -> Any:
     """Return `value` as the annotated type `kind`: int widens to float, a list becomes a tuple.
 
     Raises:
-        InputError: `value` is not of that type; the line begins with `where`.
+        InputError: `value` is not of that type or out of its bounds; the line begins with `where`.
     """
     origin, options = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        plain = checked(value, options[0], where)
+        for bound in options[1:]:
+            if hasattr(bound, "refusal") and (expected := bound.refusal(plain)):
+                raise InputError(f"{where} = {toml(value)}: {expected}")
+        return plain
     if origin is Literal:
         if any(value == option and type(value) is type(option) for option in options):
             return value
@@ -166,11 +219,13 @@ def checked(value: Any, kind: Any, where: str) -> Any:
 
 def _described(kind: Any) -> str:
     origin, options = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _described(options[0])
     if origin is tuple and options[-1] is Ellipsis:
         return f"a list such as [a, b], each {_described(options[0])}"
     if origin is tuple:
         return f"a list of {len(options)}, each {_described(options[0])}"
     if origin in (Union, types.UnionType):
         return " or ".join(_described(option) for option in options)
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
     return words.get(kind, str(kind))

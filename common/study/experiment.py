@@ -12,21 +12,22 @@
     command = "just replicate camcan"   # optional: how it was run
 
     [verify]                            # tolerances away from the platform of the results
-    "guidance.*.fid768" = {relative = 0.05}
-    "*" = {absolute = 0.01, relative = 0.02}
+    "guidance.*.fid768" = {relative = 0.05}             # the first pattern that fits counts;
+    "*.dice" = {absolute = 0.02, relative = 0.1}        # what none fits must be equal
+    "*.patients.*" = {skip = "why these cannot be compared"}
 
     [config.data]                       # what differs from the published config
     dataset = "simulated"
 """
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from common.errors import InputError, nearest
-from papers import studies
 
 Scale = Literal["smoke", "demo", "real", "paper"]
 DEFAULT = "demo"
@@ -34,11 +35,20 @@ DEFAULT = "demo"
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
-    """How far a metric may lie from the committed one on another platform."""
+    """How far a metric may lie from the committed one on another platform, or why none is held."""
 
     pattern: str  # of dotted metric paths, with * and ?
     absolute: float = 0.0
-    relative: float = 0.0
+    relative: float = 0.0  # of the committed value, below 1
+    skip: str = ""  # why these metrics cannot be compared there
+
+    def allowed(self, committed: float | int) -> float:
+        """Return how far from the committed value another may lie."""
+        return self.absolute + self.relative * abs(committed)
+
+    def judges(self, committed: float | int) -> bool:
+        """Return whether neither zero nor twice the committed value would pass."""
+        return not self.skip and (committed == 0 or self.allowed(committed) < abs(committed))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,20 +68,20 @@ class Experiment:
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def names(study: str) -> list[str]:
-    """Return the names of a study's experiments, sorted."""
-    return sorted(file.stem for file in (studies.ROOT / "experiments" / study).glob("*.toml"))
+def names(folder: Path) -> list[str]:
+    """Return the names of the experiments in a study's folder of them, sorted."""
+    return sorted(file.stem for file in folder.glob("*.toml"))
 
 
-def load(study: str, name: str = DEFAULT) -> Experiment:
-    """Read and check an experiment file.
+def load(folder: Path, name: str = DEFAULT) -> Experiment:
+    """Read and check an experiment file in a study's folder of them.
 
     Raises:
         InputError: no such experiment, or a file that does not follow the schema.
     """
-    if name not in names(study):
-        raise InputError(f"unknown experiment '{name}' of {study}, {nearest(name, names(study))}")
-    return read(studies.ROOT / "experiments" / study / f"{name}.toml")
+    if name not in (known := names(folder)):
+        raise InputError(f"unknown experiment '{name}' of {folder.name}, {nearest(name, known)}")
+    return read(folder / f"{name}.toml")
 
 
 def read(path: Path) -> Experiment:
@@ -90,7 +100,7 @@ def read(path: Path) -> Experiment:
             raise InputError(f"{path}: '{key}' is missing")
     for key in ("title", "expected", "hardware", "raw", "command"):
         if not isinstance(table.get(key, ""), str):
-            raise InputError(f"{path}: {key} = {table[key]!r} must be a text")
+            raise InputError(f"{path}: {key} = {table[key]!r} must be a string")
     if table["scale"] not in get_args(Scale):
         known = nearest(str(table["scale"]), get_args(Scale))
         raise InputError(f"{path}: scale = {table['scale']!r} is not known, {known}")
@@ -110,7 +120,7 @@ def seeds(value: Any, where: str) -> tuple[int, ...]:
     """Return the seeds meant by a count (3 means 0, 1, 2) or by a list of them.
 
     Raises:
-        InputError: neither of the two, a negative seed, or one that comes twice.
+        InputError: neither of the two, a negative seed, or one that is duplicated.
     """
     if type(value) is int and value > 0:
         return tuple(range(value))
@@ -122,9 +132,19 @@ def seeds(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _tolerance(pattern: str, value: Any, path: Path) -> Tolerance:
+    where = f'{path}: verify."{pattern}"'
     kinds = ("absolute", "relative")
+    if isinstance(value, dict) and set(value) == {"skip"}:
+        if not isinstance(value["skip"], str) or not value["skip"].strip():
+            raise InputError(f"{where}: skip = {value['skip']!r} must say why")
+        if not pattern.strip("*?."):
+            raise InputError(f"{where} would skip every metric: name those that it is about")
+        return Tolerance(pattern, skip=value["skip"])
     if not isinstance(value, dict) or not value or not set(value) <= set(kinds):
-        raise InputError(f'{path}: verify."{pattern}" must be {{absolute = …, relative = …}}')
-    if any(type(v) not in (int, float) or v < 0 for v in value.values()):
-        raise InputError(f'{path}: verify."{pattern}" must hold numbers of at least 0')
-    return Tolerance(pattern, **{kind: float(value.get(kind, 0.0)) for kind in kinds})
+        raise InputError(f'{where} must be {{absolute = …, relative = …}} or {{skip = "why"}}')
+    if any(type(v) not in (int, float) or not 0 <= v < math.inf for v in value.values()):
+        raise InputError(f"{where} must hold numbers of at least 0")
+    absolute, relative = (float(value.get(kind, 0)) for kind in kinds)
+    if relative >= 1:
+        raise InputError(f"{where}: relative = {relative} must be below 1")
+    return Tolerance(pattern, absolute, relative)

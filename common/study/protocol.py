@@ -1,75 +1,32 @@
-"""What one replication is: study, experiment, resolved config, seeds, data and folders.
+"""What is asked: a study, one run of it, and the unit of training.
 
-A study's ``study.py`` gets a :class:`Run` in each of its steps::
-
-    published: Config                                  # the config of the source
-    datasets: dict[str, DatasetInfo]                   # by the value of config.data.dataset
-    def prepare(run) -> Prepared                       # into run.data_folder
-    def train(run, prepared, seed) -> None             # into run.seed_folder(seed); resumes
-    def evaluate(run, prepared, seed) -> Evaluation
-    def render(results: Path) -> None                  # results/{tables,figures} from its files
-
-and, where a trained network is of use on the user's own scans,::
-
-    def predict(checkpoint: Path, source: Path, out: Path, skip_bad: bool) -> list[dict]
-
-with the flags ``--checkpoint``, ``--input`` and ``--out`` as they are given. It writes below `out`
-and returns a row for each input file: its name, what was measured, and ``written``, a list of the
-files made of it. All rows have the same keys; they are the columns that the command line prints.
+A study is one frozen object, `STUDY` in its ``study.py``, which the command line finds and hands
+down; nothing in `common` knows where studies lie or what they are called.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
+from types import ModuleType
+from typing import Any, Generic, TypeVar
 
 from common import paths
+from common.data.prepared import Dataset, Examples, Prepared, Reading
 from common.study import config as configs
 from common.study.experiment import Experiment
 
+C = TypeVar("C")  # a study's Config
+
 
 @dataclass(frozen=True)
-class DatasetInfo:
-    """A data set that a study can run on."""
+class Network:
+    """One network of a study: what its training depends on, and so its key."""
 
-    description: str  # what it is, in a line
-    stand_in: bool  # True: not the data of the source
-    raw: str | None = None  # what --raw must hold; None = comes with the project
-
-
-@runtime_checkable
-class Prepared(Protocol):
-    """What a study's ``prepare`` returns, as far as the replication reads it."""
-
-    @property
-    def dataset(self) -> str:
-        """Name of the data set."""
-
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 over all examples."""
-
-    @property
-    def stand_in(self) -> bool:
-        """True if it is not the data of the source."""
-
-    @property
-    def description(self) -> str:
-        """What it is, in a line."""
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """Files left out by --skip-bad."""
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Examples a split."""
-
-    @property
-    def parts(self) -> Mapping[str, Mapping[str, Any]]:
-        """What a reader asks of each split: subjects, range of ages and the like."""
+    depends_on: tuple[str, ...]  # sections and fields of the config
+    after: tuple[str, ...] = ()  # networks of the same seed that it learns from
+    ignores: tuple[str, ...] = ()  # fields of these sections that it does not depend on
 
 
 @dataclass(frozen=True)
@@ -77,17 +34,57 @@ class Evaluation:
     """What a study measured for one seed."""
 
     metrics: Mapping[str, Any]  # nested; leaves are numbers or lists of numbers
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)  # pictures, uint8
+    arrays: Mapping[str, Any] = field(default_factory=dict)  # images, uint8 arrays
+    tuned: Mapping[str, Any] = field(default_factory=dict)  # fields chosen for prediction, by name
 
 
 @dataclass(frozen=True)
-class Run:
+class Study(Generic[C]):
+    """All that is known of a study.
+
+    Its steps import what they need when they are called, so that listing the studies stays quick.
+    """
+
+    folder: Path
+    published: C  # the config of the source
+    datasets: Mapping[str, Dataset[Any, Any]]  # by the value of config.data.dataset
+    networks: Callable[[C], Mapping[str, Network]]  # what a seed trains, in this order
+    examples: Callable[[Any, Reading[Any]], Examples]  # given config.data: what is prepared
+    train: Callable[[Unit[C], Prepared], None]  # into the unit's folder; resumes by itself
+    evaluate: Callable[[Run[C], Prepared, int], Evaluation]  # of one seed; trains nothing
+    render: Callable[[Path], None]  # results/{tables,figures} from the other files of a folder
+    claims: ModuleType  # functions by the names in reported.toml: metrics over seeds -> Verdict
+    # (checkpoint, input, out, skip_bad) -> a row for each input file. Writes below `out`. All rows
+    # have the same keys, the columns that are printed; `written` lists the files made of the input.
+    predict: Callable[[Path, Path, Path, bool], list[dict[str, Any]]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the study: that of its folder."""
+        return self.folder.name
+
+    @property
+    def root(self) -> Path:
+        """Folder that holds common, papers, experiments and results."""
+        return self.folder.parents[1]
+
+    @property
+    def experiments(self) -> Path:
+        """Folder of the study's experiment files."""
+        return self.root / "experiments" / self.name
+
+    def results(self, experiment: str) -> Path:
+        """Return the folder of an experiment's committed results."""
+        return self.folder / "results" / experiment
+
+
+@dataclass(frozen=True)
+class Run(Generic[C]):
     """One replication: everything that a study's steps may depend on."""
 
-    study: str
+    study: Study[C]
     experiment: Experiment
-    config: Any  # the study's Config, resolved
-    published: Any  # the study's Config as the source has it
+    config: C  # resolved
     seeds: tuple[int, ...]
     out: Path  # the results folder
     raw: Path | None = None  # the user's data
@@ -96,24 +93,87 @@ class Run:
     home: Path | None = None  # instead of common.paths.home(), for a scratch copy
 
     @property
-    def work(self) -> Path:
-        """Folder of this config's checkpoints and seeds; shared by runs that differ in seeds."""
-        key = configs.digest(self.config, self.raw_key, self.skip_bad)
-        runs = self.home / "runs" if self.home else paths.runs()
-        return runs / self.study / f"{self.experiment.name}-{key}"
+    def data(self) -> Any:
+        """The config's section on data."""
+        return self.config.data  # type: ignore[attr-defined]
 
     @property
-    def data_folder(self) -> Path:
-        """Folder of the prepared data; one for each ``config.data`` and set of raw files."""
-        key = configs.digest(self.config.data, self.raw_key, self.skip_bad)
-        data = self.home / "data" if self.home else paths.data()
-        return data / self.study / f"{self.config.data.dataset}-{key}"
-
-    def seed_folder(self, seed: int) -> Path:
-        """Return the folder of one seed's checkpoints, logs and metrics."""
-        return self.work / f"seed_{seed}"
+    def dataset(self) -> Dataset[Any, Any]:
+        """The data set that the config names."""
+        return self.study.datasets[self.data.dataset]
 
     @property
     def differences(self) -> tuple[configs.Difference, ...]:
         """The deviations from the published config."""
-        return configs.differences(self.config, self.published)
+        return configs.differences(self.config, self.study.published)
+
+    @property
+    def work(self) -> Path:
+        """Folder of this config's evaluations; shared by runs that differ in seeds."""
+        key = configs.digest(self.config, self.raw_key, self.skip_bad)
+        return self._runs / f"{self.experiment.name}-{key}"
+
+    @property
+    def data_folder(self) -> Path:
+        """Folder of the prepared data; one for each ``config.data`` and set of raw files."""
+        key = configs.digest(self.data, self.raw_key, self.skip_bad)
+        data = self.home / "data" if self.home else paths.data()
+        return data / self.study.name / f"{self.data.dataset}-{key}"
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """What a seed trains, by name and in order."""
+        return self.study.networks(self.config)
+
+    def seed_folder(self, seed: int) -> Path:
+        """Return the folder of one seed's evaluation."""
+        return self.work / f"seed_{seed}"
+
+    def unit(self, prepared: Prepared, seed: int, network: str) -> Unit[C]:
+        """Return the training of one network of one seed."""
+        return Unit(self, seed, network, prepared.content_hash)
+
+    def units(self, prepared: Prepared, seed: int) -> list[Unit[C]]:
+        """Return the trainings of one seed, in the order of the networks."""
+        return [self.unit(prepared, seed, name) for name in self.networks]
+
+    @property
+    def _runs(self) -> Path:
+        runs = self.home / "runs" if self.home else paths.runs()
+        return runs / self.study.name
+
+
+@dataclass(frozen=True)
+class Unit(Generic[C]):
+    """The unit of training: one network of one seed, with a folder and a key of its own."""
+
+    run: Run[C]
+    seed: int
+    network: str
+    content_hash: str  # of the prepared data
+
+    @property
+    def config(self) -> C:
+        """The run's config."""
+        return self.run.config
+
+    @property
+    def key(self) -> str:
+        """What training depends on and nothing else: data, fields of the config, other networks."""
+        own = self.run.networks[self.network]
+        fields = configs.part(self.config, ("data", *own.depends_on), own.ignores)
+        return configs.digest(self.content_hash, fields, [self.of(name).key for name in own.after])
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the checkpoints and the log, the same in every run of this training."""
+        return self.run._runs / "networks" / f"{self.network}-{self.key}" / f"seed_{self.seed}"
+
+    @property
+    def label(self) -> str:
+        """What the training is called in messages."""
+        return f"train {self.network}, seed {self.seed}"
+
+    def of(self, network: str) -> Unit[C]:
+        """Return the training of another network of the same seed."""
+        return Unit(self.run, self.seed, network, self.content_hash)

@@ -4,11 +4,13 @@ import math
 from pathlib import Path
 from typing import Protocol, SupportsFloat, runtime_checkable
 
-from common.errors import InputError
+from common.errors import UserError
 
 
-class Diverged(InputError):
+class Diverged(UserError):
     """Training that diverged: `step`, and `last_good`, the last checkpoint's folder or None."""
+
+    status = 3
 
     def __init__(self, step: int, last_good: Path | None, what: str = "the loss is not finite"):
         self.step, self.last_good = step, last_good

@@ -1,26 +1,94 @@
-"""Several processes in one run (``jax.distributed``): one writes, all take the same turns."""
+"""Several processes in one run (``jax.distributed``): one decides and writes, all do the same.
+
+What the first process refuses every process refuses: nobody is left waiting for the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+from common.errors import InputError, UserError
+from common.locks import folder_lock
 
-def primary() -> bool:
+T = TypeVar("T")
+
+
+def is_primary() -> bool:
     """Return whether this process is the one that writes."""
     return jax.process_index() == 0
 
 
-def agreed(decision: bool) -> bool:
-    """Return the first process's decision in every process."""
-    if jax.process_count() == 1:
-        return decision
+def is_one_of_several() -> bool:
+    """Return whether other processes take part in this run."""
+    return jax.process_count() > 1
+
+
+def broadcast_from_primary(work: Callable[[], T]) -> T:
+    """Call `work` in the first process; return its value, as JSON holds it, in every process.
+
+    Raises:
+        UserError: `work` raised one; every process raises it.
+        RuntimeError: `work` raised anything else; the first process raises that itself.
+    """
+    if not is_one_of_several():
+        return work()
+    told: dict[str, Any] = {}
+    failure: BaseException | None = None
+    if is_primary():
+        try:
+            told = {"value": work()}
+        except UserError as error:
+            told, failure = {"refused": str(error), "input": isinstance(error, InputError)}, error
+        except Exception as error:
+            told, failure = {"failed": f"{type(error).__name__}: {error}"}, error
+    told = _broadcast(told)
+    if failure is not None:
+        raise failure
+    if "refused" in told:
+        raise (InputError if told["input"] else UserError)(told["refused"])
+    if "failed" in told:
+        raise RuntimeError(f"the first process failed: {told['failed']}")
+    return told["value"]
+
+
+def on_primary(work: Callable[[], object]) -> None:
+    """Call `work` in the first process, the others waiting; errors as `broadcast_from_primary`."""
+    broadcast_from_primary(lambda: bool(work()) and None)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a folder's lock in the first process of a run; yield in all whether it is held."""
+    with contextlib.ExitStack() as held:
+
+        def acquire() -> bool:
+            return held.enter_context(folder_lock(folder, wait=wait))
+
+        yield broadcast_from_primary(acquire)
+
+
+def log(line: str) -> None:
+    """Print a line to the standard error output, once for all processes."""
+    if is_primary():
+        print(line, file=sys.stderr, flush=True)
+
+
+def _broadcast(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the first process's value in every process: its length first, then its bytes."""
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(decision)))
-
-
-def barrier(name: str) -> None:
-    """Wait until every process has come here."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)
+    content = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
+    buffer = np.zeros(size, np.uint8)
+    if is_primary():
+        buffer[:] = content
+    received = np.asarray(multihost_utils.broadcast_one_to_all(buffer), np.uint8)
+    return json.loads(received.tobytes())

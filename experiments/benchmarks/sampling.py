@@ -4,7 +4,7 @@
 
 PATH is the interpreter of an environment with PyTorch and MONAI (see `sampling_torch.py`); without
 it only the JAX forms are timed. All forms run in turn, round after round, on the same weights,
-start noise and conditions, and must draw the same pictures. Writes results/benchmarks/sampling.json
+start noise and conditions, and must draw the same images. Writes results/benchmarks/sampling.json
 and sampling.md: medians over the rounds, and ratios of the times of one round.
 """
 
@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 from flax import nnx  # noqa: E402
 
 from common.diffusion.guidance import guided_eps  # noqa: E402
-from common.diffusion.samplers import ddim_step, ddim_times  # noqa: E402
+from common.diffusion.samplers import DDIM, ddim_step, ddim_times  # noqa: E402
 from common.diffusion.sampling import sample  # noqa: E402
 from common.diffusion.schedule import Schedule  # noqa: E402
 from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
@@ -61,7 +61,7 @@ def draw_at_once(unet: UNet, conditions: np.ndarray, steps: int, every: int | No
         shape=SHAPE,
         guidance_scale=SCALE,
         unconditional=UNCONDITIONAL,
-        steps=steps,
+        sampler=DDIM(steps),
         batch_size=len(conditions),
         trajectory_every=every,
     )
@@ -128,7 +128,7 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
         "rounds": options.rounds,
         "shape": SHAPE,
         "seconds_per_image": seconds,
-        "largest_difference_of_a_picture": {k: float(v) for k, v in differences.items()},
+        "largest_difference_of_an_image": {k: float(v) for k, v in differences.items()},
         "first_calls_seconds": compilation,
         "torch": version,
         "machine": machine(),
@@ -147,11 +147,11 @@ def table(result: dict) -> str:
         f"{about['jax']}, PyTorch {result['torch'] or 'not measured'}. "
         f"Medians of {result['rounds']} rounds in turn; the ratio is that of times within a round.",
         "",
-        "| form | images/s | time, ours = 1 | largest difference from our pictures |",
+        "| form | images/s | time, ours = 1 | largest difference from our images |",
         "|---|---|---|---|",
     ]
     for name, values in seconds.items():
-        difference = result["largest_difference_of_a_picture"].get(name)
+        difference = result["largest_difference_of_an_image"].get(name)
         lines.append(
             f"| {name.format(n=result['images'])} | {1 / np.median(values):.3g} "
             f"| {np.median(np.array(values) / ours):.2f} "
@@ -160,7 +160,7 @@ def table(result: dict) -> str:
     lines += [
         "",
         "The weights are random, and such a network lets rounding grow with every step: of "
-        "pictures of 5 steps the largest difference was 2e-5, of 10 steps 2e-3.",
+        "images of 5 steps the largest difference was 2e-5, of 10 steps 2e-3.",
     ]
     if result["torch"]:
         lines += ["", "The source draws one image at a time in a PyTorch loop: the last row."]

@@ -64,7 +64,7 @@ class Size:
 
 SIZES = (
     Size((16, 32, 64), 16, (48, 64), 16, actions=("forward", "sample", "step")),
-    Size((16, 32, 64), 8, (32, 40), 8),  # the demo's pictures and batch
+    Size((16, 32, 64), 8, (32, 40), 8),  # the demo's images and batch
     Size((32, 64, 128), 32, (48, 64), 16),
     Size((16, 32, 64), 16, (96, 128), 16),
     Size((32, 64, 128), 32, (96, 128), 16, rounds=5),
@@ -100,10 +100,10 @@ def our_actions(size: Size, folder: Path) -> dict[str, Callable[[], float]]:
     def loss(params):
         return jnp.mean((nnx.merge(graph, params)(x, t, conditions) - inputs["noise"]) ** 2)
 
-    def step(params, moments):
+    def step(params, opt_state):
         value, gradients = jax.value_and_grad(loss)(params)
-        updates, moments = optimizer.update(gradients, moments)
-        return optax.apply_updates(params, updates), moments, value
+        updates, opt_state = optimizer.update(gradients, opt_state)
+        return optax.apply_updates(params, updates), opt_state, value
 
     @jax.jit
     def sample(params):
@@ -148,9 +148,9 @@ def alternate(size: Size, actions: dict, ask: Callable[[str], list[float]]) -> d
     results = {}
     for action in size.actions:
         rounds = size.rounds if action != "sample" else 3
-        found = compared(actions[action], ask, action, rounds)
-        medians = {side: float(np.median(s)) for side, s in found["seconds"].items()}
-        results[action] = {**found, "median_seconds": medians}
+        timings = compared(actions[action], ask, action, rounds)
+        medians = {side: float(np.median(s)) for side, s in timings["seconds"].items()}
+        results[action] = {**timings, "median_seconds": medians}
         print(size.channels, size.shape, action, f"{results[action]['ratio']:.2f}", flush=True)
     return results
 
@@ -170,12 +170,12 @@ def table(result: dict) -> str:
     names = {"forward": "forward pass", "step": "training step", "sample": f"{STEPS} DDIM steps"}
     for size in result["sizes"]:
         height, width = size["shape"]
-        for action, found in size["actions"].items():
-            seconds = found["median_seconds"]
+        for action, timings in size["actions"].items():
+            seconds = timings["median_seconds"]
             lines.append(
                 f"| {tuple(size['channels'])} | {height}x{width} | {size['batch']} "
                 f"| {names[action]} | {seconds['jax']:.3g} | {seconds['torch']:.3g} "
-                f"| {found['ratio']:.2f} | {found['relative_difference']:.0e} |"
+                f"| {timings['ratio']:.2f} | {timings['relative_difference']:.0e} |"
             )
     return "\n".join(lines) + "\n"
 

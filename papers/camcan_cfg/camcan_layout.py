@@ -7,10 +7,11 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from common.data.images import resize_area
+from common.data.prepared import Reading
 from common.data.raw import BadFile, existing, number, read_nifti, read_table
 from common.errors import InputError
 from papers.camcan_cfg.config import DataConfig
-from papers.camcan_cfg.layout import Reading, SubjectSlices
+from papers.camcan_cfg.layout import SubjectSlices
 
 TABLE = "phenotype.csv"
 PATTERN = "sub-*_defaced_T1.nii.gz"
@@ -35,7 +36,7 @@ def files(raw: Path) -> list[Path]:
     return [table, *volumes]
 
 
-def read(raw: Path, config: DataConfig) -> Reading:
+def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
     """Return the subjects of the table that have a volume, in the table's order, as the source."""
     table, *volumes = files(raw)
     by_subject = {path.name.removeprefix("sub-").split("_defaced_")[0]: path for path in volumes}
@@ -60,7 +61,7 @@ def read(raw: Path, config: DataConfig) -> Reading:
         for name, path in by_subject.items()
         if name not in seen
     ]
-    return Reading(subjects, absent, bad)
+    return Reading(subjects, bad, absent)
 
 
 def _subject(row: dict[str, str], path: Path, config: DataConfig) -> SubjectSlices:

@@ -1,7 +1,20 @@
 """Every hyperparameter of the study; the defaults are the published ones."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from common.study.schema import (
+    Bounds,
+    CheckpointMinutes,
+    Count,
+    Counts,
+    Length,
+    LogEvery,
+    NonNegative,
+    Positive,
+    Share,
+    Whole,
+)
 
 
 @dataclass(frozen=True)
@@ -9,84 +22,152 @@ class DataConfig:
     """Which slices, at which size, and how they are split."""
 
     dataset: Literal["camcan", "lgg_flair", "simulated"] = "camcan"
-    height: int = 96
-    width: int = 128
+    height: Count = 96
+    width: Count = 128
     split: Literal["subject", "slice"] = "slice"  # the source splits slices: subjects leak
-    split_seed: int = 0
-    train_fraction: float = 0.6
-    validation_fraction: float = 0.2  # what is left of both is the test part
-    slices: int = 40  # axial slices a subject, from 20 below the middle of the volume
-    subjects: int = 120  # of the simulated cohort only
+    split_seed: Whole = 0
+    train_fraction: Share = 0.6
+    validation_fraction: Share = 0.2  # what is left of both is the test part
+    slices: Count = 40  # axial slices a subject, from 20 below the middle of the volume
+    subjects: Count = 120  # of the simulated cohort only
+
+    def check(self) -> None:
+        """Raise ValueError where no part is left for testing."""
+        fractions = (self.train_fraction, self.validation_fraction)
+        if min(fractions) <= 0 or sum(fractions) >= 1:
+            raise ValueError(
+                "data.train_fraction and data.validation_fraction: expected both above 0 and their "
+                "sum below 1, so that a test part is left"
+            )
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """MONAI's DiffusionModelUNet as the source calls it."""
 
-    channels: tuple[int, ...] = (256, 256, 512)
+    channels: Counts = (256, 256, 512)
     attention: tuple[bool, ...] = (False, False, True)
-    head_channels: tuple[int, ...] = (0, 0, 512)
-    residual_blocks: int = 2
-    groups: int = 32  # of GroupNorm
-    condition_features: int = 3  # age, sex, slice number as one token
+    head_channels: tuple[Whole, ...] = (0, 0, 512)
+    residual_blocks: Count = 2
+    groups: Count = 32  # of GroupNorm
+    condition_features: Count = 3  # age, sex, slice number as one token
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
+
+    def check(self) -> None:
+        """Raise ValueError unless the numbers describe a network."""
+        levels = len(self.channels)
+        for name in ("attention", "head_channels"):
+            if len(getattr(self, name)) != levels:
+                raise ValueError(
+                    f"model.{name}: {len(getattr(self, name))} values for {levels} "
+                    "model.channels; give one per level"
+                )
+        for level, (channels, head) in enumerate(
+            zip(self.channels, self.head_channels, strict=True)
+        ):
+            if channels % self.groups:
+                raise ValueError(
+                    f"model.channels: {channels} is no multiple of model.groups = {self.groups}; "
+                    "change either"
+                )
+            # the middle block has attention whatever the last level has
+            attends = self.attention[level] or level == levels - 1
+            if attends and (head < 1 or channels % head):
+                raise ValueError(
+                    f"model.head_channels: {head} at level {level}; give a divisor of its "
+                    f"{channels} channels"
+                )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation of the denoising network."""
+    """Optimization of the denoising network."""
 
-    epochs: int = 275
-    batch_size: int = 8
-    learning_rate: float = 2.5e-5
-    warmup_steps: int = 0
+    epochs: Count = 275
+    batch_size: Count = 8
+    learning_rate: Positive = 2.5e-5
+    warmup_steps: Whole = 0
     cosine_decay: bool = False  # to zero over the whole training
     stratified_times: bool = False  # one time from each of batch_size equal parts of the schedule
-    condition_dropout: float = 0.2  # share of draws trained with the condition (-1, -1, -1)
-    condition_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)  # divides age, sex, slice
+    condition_dropout: Share = 0.2  # share of draws trained with the condition (-1, -1, -1)
+    condition_scale: tuple[Positive, Positive, Positive] = (
+        1.0,
+        1.0,
+        1.0,
+    )  # of age, sex, slice
     prediction: Literal["epsilon", "velocity"] = "epsilon"  # of the network
     image_range: tuple[float, float] = (0.0, 1.0)  # what black and white are for the network
-    ema: float = 0.0  # decay of the parameters' moving average; 0 = off, as published
-    log_every: int = 50  # steps
-    validate_every: int = 1  # epochs
-    validation_images: int = 0  # slices of the validation loss; 0 = all
-    checkpoint_minutes: float = 5.0  # changes no result
+    ema: Annotated[float, Bounds(0, 0.999999)] = 0.0  # decay of the parameters' average; 0 = off
+    log_every: LogEvery = 50  # steps
+    validate_every: Annotated[int, Bounds(1)] = 1  # epochs
+    validation_images: Whole = 0  # slices of the validation loss; 0 = all
+    checkpoint_minutes: CheckpointMinutes = 5.0  # changes no result
+
+    def check(self) -> None:
+        """Raise ValueError for a range of images without a width."""
+        if self.image_range[0] >= self.image_range[1]:
+            raise ValueError("train.image_range: expected black below white")
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How pictures are drawn."""
+    """How images are drawn."""
 
     sampler: Literal["ddpm", "ddim"] = "ddpm"
-    steps: int = 1000
-    eta: float = 0.0  # of DDIM: 0 deterministic, 1 as much fresh noise as ancestral sampling
-    train_steps: int = 1000  # length of the noise schedule
-    batch_size: int = 32
-    guidance_scales: tuple[float, ...] = (0.0, 0.5, 1.0, 3.0, 5.0, 7.0)
+    steps: Count = 1000
+    eta: Share = 0.0  # of DDIM: 0 deterministic, 1 as much fresh noise as ancestral sampling
+    train_steps: Annotated[int, Bounds(2)] = 1000  # length of the noise schedule
+    batch_size: Count = 32
+    guidance_scales: Annotated[tuple[NonNegative, ...], Length(1)] = (0.0, 0.5, 1.0, 3.0, 5.0, 7.0)
+
+    def check(self) -> None:
+        """Raise ValueError where sampler, steps and scales do not go together."""
+        if self.sampler == "ddpm" and self.steps != self.train_steps:
+            raise ValueError(
+                f"sample.steps: {self.steps}, but ddpm takes all {self.train_steps} of "
+                "sample.train_steps; choose sample.sampler=ddim for fewer"
+            )
+        if self.steps > self.train_steps:
+            raise ValueError(
+                f"sample.steps: {self.steps} of a schedule of {self.train_steps} "
+                "(sample.train_steps); take fewer"
+            )
+        if len(set(self.guidance_scales)) != len(self.guidance_scales):
+            raise ValueError("sample.guidance_scales: a scale is duplicated")
+        if 1.0 not in self.guidance_scales:
+            raise ValueError(
+                "sample.guidance_scales: expected 1.0 among them; the memorization audit looks at "
+                "images without guidance"
+            )
 
 
 @dataclass(frozen=True)
 class BrainAgeConfig:
     """The regressor in the role of the source's DeepBrainNet."""
 
-    features: tuple[int, ...] = (32, 64, 128, 256)
-    epochs: int = 100
-    batch_size: int = 8
-    learning_rate: float = 1e-4
-    plateau_factor: float = 0.1
-    plateau_patience: int = 5
-    stop_patience: int = 15
+    features: Annotated[tuple[Annotated[int, Bounds(8)], ...], Length(1)] = (32, 64, 128, 256)
+    epochs: Count = 100
+    batch_size: Count = 8
+    learning_rate: Positive = 1e-4
+    plateau_factor: Share = 0.1
+    plateau_patience: Whole = 5
+    stop_patience: Count = 15
+
+    def check(self) -> None:
+        """Raise ValueError for channels that do not share out over the groups of GroupNorm."""
+        if any(features % 8 for features in self.features):
+            raise ValueError("brain_age.features: expected multiples of 8, the groups of GroupNorm")
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
     """How much is drawn and measured."""
 
-    images: int = 5160  # generated per guidance scale, conditions from the validation set
-    real_images: int = 0  # validation slices that FID and KID compare with; 0 = all
-    memorisation_images: int = 500
+    images: Count = 5160  # generated per guidance scale, conditions from the validation set
+    real_images: Whole = 0  # validation slices that FID and KID compare with; 0 = all
+    memorisation_images: Count = 500
     features: Literal["inception768", "pixels"] = "inception768"  # pixels: for tests, offline
-    keep_real_pictures: bool = True  # False where the data's licence keeps them out of results
+    keep_real_images: bool = True  # False where the data's license keeps them out of results
 
 
 @dataclass(frozen=True)
@@ -99,3 +180,13 @@ class Config:
     sample: SampleConfig = field(default_factory=SampleConfig)
     brain_age: BrainAgeConfig = field(default_factory=BrainAgeConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def check(self) -> None:
+        """Raise ValueError for images that the network cannot halve once a level."""
+        divisor = 2 ** (len(self.model.channels) - 1)
+        if self.data.height % divisor or self.data.width % divisor:
+            raise ValueError(
+                f"data.height = {self.data.height}, data.width = {self.data.width}: expected "
+                f"multiples of {divisor} for the {len(self.model.channels)} levels of "
+                "model.channels"
+            )

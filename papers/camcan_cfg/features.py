@@ -1,4 +1,4 @@
-"""What pictures are compared by in FID and KID."""
+"""What images are compared by in FID and KID."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ class Extractor:
 
     def __init__(self, kind: str, batch: int = 16):
         self.fid = "fid768" if kind == "inception768" else "fid_pixels"
-        self._batch = batch
+        self.kind, self._batch = kind, batch
         self._compiled: Callable = _pixels
         if kind == "inception768":
             self._compiled = partial(_inception768, load_inception(inception_path()))

@@ -112,15 +112,17 @@ def learning_figure(
             lw=1.4,
             label="ours, validation" if seed == min(seeds) else None,
         )
-        reader = metrics["reader_training"]
-        right.plot([e["loss"] for e in reader], color=COLOURS[0], alpha=0.35, lw=0.8)
-        right.plot([e["validation_loss"] for e in reader], color=COLOURS[0], lw=1.4)
+        regressor = metrics["regressor_training"]
+        right.plot(regressor["loss"], color=COLOURS[0], alpha=0.35, lw=0.8)
+        right.plot(regressor["validation_loss"], color=COLOURS[0], lw=1.4)
     for end, style in ((0, ":"), (-1, "--")):
         value = reported_at(reported, f"training.validation_loss.{end}")
         left.axhline(value, color=COLOURS[1], ls=style, lw=1, label=f"reported, epsilon: {value:g}")
     left.set(yscale="log", xlabel="step", ylabel=f"MSE of {prediction}", title="Denoising network")
     left.legend(fontsize=7, frameon=False)
-    right.set(yscale="log", xlabel="epoch", ylabel="MSE, standard units", title="Brain-age reader")
+    right.set(
+        yscale="log", xlabel="epoch", ylabel="MSE, standard units", title="Brain-age regressor"
+    )
     figure.suptitle(note, fontsize=8)
     return figure
 

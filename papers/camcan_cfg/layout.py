@@ -5,7 +5,7 @@ z = 2 n - 72 mm. That is the source's numbering: it uses the index in the volume
 in its published validation.csv run from 25 to 64, which is shape[2] // 2 - 20 … + 19 for 90 or 91
 slices. Slices lie as the source's arrays do: rows from left to right of the head, columns from
 back to front, so that `np.rot90` shows them with the face up. The simulated cohort keeps the
-numbers, but its slices are 1 mm apart about the middle: the part of the head where ageing shows.
+numbers, but its slices are 1 mm apart about the middle: the part of the head where aging shows.
 """
 
 from dataclasses import dataclass
@@ -26,15 +26,6 @@ class SubjectSlices:
     sex: int
     numbers: Int[np.ndarray, " slices"]
     images: Float[np.ndarray, "slices height width"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a raw folder held; every text of `absent` and `bad` is "name: reason"."""
-
-    subjects: list[SubjectSlices]  # in the order of the table: the published split depends on it
-    absent: list[str]  # subjects that were never there whole: no file, or no age or sex
-    bad: list[str]  # files and rows that should be there whole and are not
 
 
 def slice_numbers(slices: int) -> Int[np.ndarray, " {slices}"]:

@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from common.data import kaggle_lgg
 from common.data.images import cut, resize_area, window
+from common.data.prepared import Reading
 from common.data.raw import BadFile, number, read_table
 from papers.camcan_cfg.config import DataConfig
-from papers.camcan_cfg.layout import Reading, SubjectSlices, slice_numbers
+from papers.camcan_cfg.layout import SubjectSlices, slice_numbers
 
 AGE, SEX = "age_at_initial_pathologic", "gender"
 AIR = 15  # of 255; what is darker lies outside the head
@@ -28,7 +29,7 @@ MEDIAN = 0.4  # of the head's pixels
 MARGIN = 1.1  # of the window around the head
 
 
-def read(raw: Path, config: DataConfig) -> Reading:
+def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
     """Return the patients, by name, that have an age, a sex and tumour-free slices in range."""
     table, *paths = kaggle_lgg.files(raw)
     labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
@@ -50,7 +51,7 @@ def read(raw: Path, config: DataConfig) -> Reading:
             subjects.append(subject)
         else:
             absent.append(f"{name}: no tumour-free slice at the numbers used")
-    return Reading(subjects, absent, bad)
+    return Reading(subjects, bad, absent)
 
 
 def levels(head: Bool[np.ndarray, "slices height width"]) -> Float[np.ndarray, " slices"]:

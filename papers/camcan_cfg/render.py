@@ -104,7 +104,10 @@ def _leak(ours, note: str) -> tables.Table:
     return tables.Table(
         f"The leak: what splitting slices instead of subjects changes (ours only). {note}",
         ("measure", "split by subject", "split by slice"),
-        tuple((name, ours(f"leak.subject.{key}"), ours(f"leak.slice.{key}")) for name, key in rows),
+        tuple(
+            (name, ours(f"leakage.subject.{key}"), ours(f"leakage.slice.{key}"))
+            for name, key in rows
+        ),
     )
 
 

@@ -1,21 +1,25 @@
-"""Drawing pictures from a trained network: the sets that are measured and the ones in figures."""
+"""Drawing images from a trained network: the sets that are measured and the ones in figures."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 from tqdm import tqdm
 
+from common import provenance
+from common.diffusion.samplers import DDIM, DDPM
 from common.diffusion.sampling import sample
 from common.diffusion.schedule import Schedule, noise_of_velocity
-from common.results import folder as results
+from common.results.cache import cached
+from common.study import config as configs
 from common.training.mesh import data_mesh
 from papers.camcan_cfg.config import Config
-from papers.camcan_cfg.data import Slices
-from papers.camcan_cfg.train import UNCONDITIONAL, scaled, unstretched
+from papers.camcan_cfg.data import Slices, as_uint8
+from papers.camcan_cfg.train import UNCONDITIONAL, from_network_range, normalize_condition
 
 FRAMES = 10  # of the sampling process, after the noise: every 100 of 1000 steps
 PROCESS = np.array([[48, 2, z] for z in (25, 35, 45, 55)], np.float32)
@@ -25,23 +29,13 @@ GRID_COLUMNS = 8
 SHOWN_SCALE = 3.0  # of the process and the ages: the source's best for brain age
 
 
-def as_uint8(images: Float[np.ndarray, "*shape 1"]) -> UInt8[np.ndarray, "*shape"]:
-    """Return pictures as the source saves them: clipped to [0, 1], 8 bits."""
-    return np.round(np.clip(images[..., 0], 0, 1) * 255).astype(np.uint8)
-
-
-def as_float(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape 1"]:
-    """Return 8-bit pictures in [0, 1]."""
-    return images[..., None].astype(np.float32) / np.float32(255)
-
-
 def epsilon(network: Callable, schedule: Schedule, x: Array, t: Array, condition: Array) -> Array:
     """Return the noise in `x` at time `t` that a network of velocities implies."""
     return noise_of_velocity(schedule, network(x, t, condition), x, t)
 
 
 class Sampler:
-    """Draws pictures from a trained network in the way that the config says."""
+    """Draws images from a trained network in the way that the config says."""
 
     def __init__(self, config: Config, network: Callable):
         self.config, self.schedule = config, Schedule.linear(config.sample.train_steps)
@@ -58,34 +52,36 @@ class Sampler:
     ) -> tuple[
         UInt8[np.ndarray, "n height width"], UInt8[np.ndarray, "frames n height width"] | None
     ]:
-        """Return pictures and, where `frames` are asked for, how they came about from the noise.
+        """Return images and, where `frames` are asked for, how they came about from the noise.
 
-        `conditions` are age, sex and slice number; a seed picks the noise of its picture.
+        `conditions` are age, sex and slice number; a seed picks the noise of its image.
         """
         config = self.config
-        steps = config.sample.steps
+        steps, total = config.sample.steps, config.sample.train_steps
+        clip = max(map(abs, config.train.image_range))
+        sampler: Any = DDPM(total, clip)
+        if config.sample.sampler == "ddim":
+            sampler = DDIM(steps, config.sample.eta, total, clip=clip)
         bar = tqdm(total=len(conditions), desc=f"sample, w = {scale:g}", disable=None, leave=False)
         with bar:
             images, trajectory = sample(
                 self.predict_eps,
                 self.schedule,
-                scaled(conditions, config.train),
+                normalize_condition(conditions, config.train),
                 seeds,
+                sampler=sampler,
                 shape=(config.data.height, config.data.width, 1),
                 guidance_scale=scale,
                 unconditional=np.full(3, UNCONDITIONAL, np.float32),
-                steps=None if config.sample.sampler == "ddpm" else steps,
-                eta=config.sample.eta,
                 batch_size=config.sample.batch_size,
-                clip=max(map(abs, config.train.image_range)),
-                trajectory_every=steps // frames if frames else None,
+                trajectory_every=max(1, steps // frames) if frames else None,
                 mesh=data_mesh(),
                 progress=bar.update,
             )
-        drawn = as_uint8(unstretched(images, config.train))
+        drawn = as_uint8(from_network_range(images, config.train))
         if trajectory is None:
             return drawn, None
-        return drawn, as_uint8(unstretched(trajectory, config.train))
+        return drawn, as_uint8(from_network_range(trajectory, config.train))
 
 
 def generate(
@@ -94,18 +90,22 @@ def generate(
     seeds: Int[np.ndarray, " n"],
     folder: Path,
 ) -> dict[str, np.ndarray]:
-    """Return the generated set of every guidance scale; those in `folder` are not drawn again."""
-    sets = {}
-    for scale in sampler.config.sample.guidance_scales:
-        path = folder / f"w_{scale}.npz"
-        if not path.exists():
-            results.save_arrays(path, {"images": sampler(conditions, seeds, scale)[0]})
-        with np.load(path) as archive:
-            sets[str(scale)] = archive["images"]
-    return sets
+    """Return the generated set of every guidance scale; those kept in `folder` are not redrawn."""
+    options = dataclasses.asdict(sampler.config.sample)
+    scales = options.pop("guidance_scales")
+    code = provenance.digest(Sampler, normalize_condition)
+    asked = [conditions.tolist(), seeds.tolist()]
+    key = configs.digest(options, asked, code)
+
+    def drawn(scale: float) -> dict[str, np.ndarray]:
+        return cached(
+            folder, f"w_{scale}", key, lambda: {"images": sampler(conditions, seeds, scale)[0]}
+        )
+
+    return {str(scale): drawn(scale)["images"] for scale in scales}
 
 
-def pictures(
+def figure_images(
     sampler: Sampler, sets: dict[str, np.ndarray], real: Slices, chosen: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
     """Return the arrays of the figures: process, ages, and the guidance grid beside real slices.

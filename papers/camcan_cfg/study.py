@@ -1,62 +1,65 @@
-"""What the command line calls: the study's data sets and its four steps.
-
-A step imports what it needs when it is called, so that listing the studies stays quick.
-"""
+"""The study as the command line is handed it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from common.study.protocol import DatasetInfo, Evaluation, Run
-from papers.camcan_cfg.config import Config
+from common.data.prepared import Examples, Prepared, Reading
+from common.study.protocol import Evaluation, Network, Run, Study, Unit
+from papers.camcan_cfg import claims
+from papers.camcan_cfg.config import Config, DataConfig
+from papers.camcan_cfg.datasets import DATASETS
+from papers.camcan_cfg.layout import SubjectSlices
 
-if TYPE_CHECKING:
-    from papers.camcan_cfg.data import Prepared
-
-published = Config()
-
-datasets = {
-    "camcan": DatasetInfo(
-        "Cam-CAN: T1-weighted MRI of adults aged 18 to 88 (access on application)",
-        stand_in=False,
-        raw="sub-<Subject>_defaced_T1.nii.gz files and phenotype.csv (Subject, Age, Sex)",
-    ),
-    "lgg_flair": DatasetInfo(
-        "LGG MRI Segmentation: tumour-free FLAIR slices of glioma patients aged 20 to 75",
-        stand_in=True,
-        raw="kaggle_3m with one folder a patient and data.csv",
-    ),
-    "simulated": DatasetInfo(
-        "simulated cohort from the MNI152 template: anatomy, ageing and sex by published rates",
-        stand_in=True,
-    ),
-}
+DENOISER = Network(depends_on=("model", "train", "sample.train_steps"))
+REGRESSOR = Network(depends_on=("brain_age",))
 
 
-def prepare(run: Run) -> Prepared:
-    """Check the raw files and write the data set, unless it is there already."""
+def networks(config: Config) -> dict[str, Network]:
+    """Return the denoising network and what predicts age, for either way of splitting."""
+    return {
+        "denoiser": DENOISER,
+        "regressor_slice": REGRESSOR,
+        "regressor_subject": REGRESSOR,
+    }
+
+
+def examples(config: DataConfig, reading: Reading[SubjectSlices]) -> Examples:
+    """Return the slices of every part as examples."""
     from papers.camcan_cfg import data
 
-    return data.prepare(run.config.data, run.data_folder, run.raw, run.skip_bad)
+    return data.examples(config, reading)
 
 
-def train(run: Run, prepared: Prepared, seed: int) -> None:
-    """Train the denoising network of one seed, from its last checkpoint on."""
-    from papers.camcan_cfg.train import train as train_seed
+def train(unit: Unit[Config], prepared: Prepared) -> None:
+    """Train one network of one seed, from its last checkpoint on."""
+    from papers.camcan_cfg import train
 
-    train_seed(run, prepared, seed)
+    train.train(unit, prepared)
 
 
-def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
-    """Draw pictures from one trained seed and measure them."""
-    from papers.camcan_cfg.evaluate import evaluate as evaluate_seed
+def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
+    """Draw images from one trained seed and measure them."""
+    from papers.camcan_cfg import evaluate
 
-    return evaluate_seed(run, prepared, seed)
+    return evaluate.evaluate(run, prepared, seed)
 
 
 def render(results: Path) -> None:
     """Write tables and figures from the files of a results folder."""
-    from papers.camcan_cfg.render import render as render_results
+    from papers.camcan_cfg import render
 
-    render_results(results)
+    render.render(results)
+
+
+STUDY = Study(
+    folder=Path(__file__).parent,
+    published=Config(),
+    datasets=DATASETS,
+    networks=networks,
+    examples=examples,
+    train=train,
+    evaluate=evaluate,
+    render=render,
+    claims=claims,
+)

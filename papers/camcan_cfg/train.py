@@ -1,6 +1,8 @@
-"""Training of the denoising network: one visible loop around a pure jitted step."""
+"""Training of the denoising network and of the regressors: a pure step and a visible loop each."""
 
-import time
+from __future__ import annotations
+
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,44 +13,67 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from common.data.loader import batches
 from common.diffusion.schedule import Schedule, add_noise, velocity
-from common.errors import InputError
-from common.study.protocol import Run
-from common.training.checkpoints import Checkpoints
+from common.study.protocol import Prepared, Unit
 from common.training.ema import ema_update
-from common.training.finite import check_finite
-from common.training.mesh import data_mesh, data_parallel, replicate, shard
+from common.training.loop import Length, Training, trained_state
+from common.training.mesh import data_mesh, data_parallel
 from common.training.rng import Streams
-from common.training.writer import MetricWriter
-from papers.camcan_cfg.config import Config, TrainConfig
-from papers.camcan_cfg.data import Prepared, Slices, load
+from common.training.state import State
+from papers.camcan_cfg.brain_age import train_regressor
+from papers.camcan_cfg.config import Config, ModelConfig, TrainConfig
+from papers.camcan_cfg.data import Slices, load
 from papers.camcan_cfg.models.unet import UNet
 
 UNCONDITIONAL = -1.0  # in place of age, sex and slice number
 
 
-class State(NamedTuple):
-    """What training changes; `ema` is None where no average is kept."""
+def train(unit: Unit[Config], prepared: Prepared) -> None:
+    """Train one network of one seed to its end, from its last checkpoint where there is one.
 
-    params: nnx.State
-    optimizer: optax.OptState
-    ema: nnx.State | None
+    Writes checkpoints and `train.jsonl` (step, loss, validation loss) into the unit's folder.
+    Raises `Diverged` where the loss stops being finite.
+    """
+    if unit.network == "denoiser":
+        train_denoiser(unit, prepared)
+    else:
+        train_regressor(unit, prepared, split=unit.network.removeprefix("regressor_"))
 
 
-def scaled(conditions: Any, train: TrainConfig) -> Any:
+def train_denoiser(unit: Unit[Config], prepared: Prepared) -> None:
+    """Train the denoising network of one seed; see `train`."""
+    options = unit.config.train
+    slices, validation = load(prepared, "train"), load(prepared, "validation")
+    validation = validation.spread(options.validation_images or len(validation))
+    length = Length(
+        options.epochs, options.batch_size, options.log_every, options.checkpoint_minutes
+    )
+    programs = compiled(unit.config, length.steps(len(slices)))
+    streams = Streams(unit.seed)
+    state, source = programs.init(streams.key("parameters")), slices.as_source()
+    with Training(unit.folder, state, source, length, seed=unit.seed, label=unit.label) as training:
+        for report in training.reports(programs.step, streams.key("train")):
+            ends = report.epoch is not None and report.epoch % options.validate_every == 0
+            if ends or report.last:
+                report["validation_loss"] = validation_loss(
+                    programs, training.state, validation, options, streams.key("validation")
+                )
+            training.record(report)
+
+
+def normalize_condition(conditions: Any, train: TrainConfig) -> Any:
     """Return age, sex and slice number as the network is given them, over `condition_scale`."""
     return conditions / np.asarray(train.condition_scale, np.float32)
 
 
-def stretched(images: Any, train: TrainConfig) -> Any:
+def to_network_range(images: Any, train: TrainConfig) -> Any:
     """Return images on [0, 1] as the network is given them, from `image_range`'s black to white."""
     black, white = train.image_range
     return images * (white - black) + black
 
 
-def unstretched(images: Any, train: TrainConfig) -> Any:
-    """Return images of `image_range` on [0, 1]: what `stretched` does, undone."""
+def from_network_range(images: Any, train: TrainConfig) -> Any:
+    """Return images of `image_range` on [0, 1]: what `to_network_range` does, undone."""
     black, white = train.image_range
     return (images - black) / (white - black)
 
@@ -83,11 +108,11 @@ def make_loss(graph: nnx.GraphDef, schedule: Schedule, config: TrainConfig) -> C
         key: Array,
     ) -> Float[Array, ""]:
         noise_key, time_key, drop_key = jax.random.split(key, 3)
-        images, batch = stretched(images, config), images.shape[0]
+        images, batch = to_network_range(images, config), images.shape[0]
         t = draw_times(time_key, batch, schedule.steps, config.stratified_times)
         noise = jax.random.normal(noise_key, images.shape)
         dropped = jax.random.bernoulli(drop_key, config.condition_dropout, (batch, 1))
-        conditions = jnp.where(dropped, UNCONDITIONAL, scaled(conditions, config))
+        conditions = jnp.where(dropped, UNCONDITIONAL, normalize_condition(conditions, config))
         predicted = nnx.merge(graph, params)(add_noise(schedule, images, noise, t), t, conditions)
         of_velocity = config.prediction == "velocity"
         target = velocity(schedule, images, noise, t) if of_velocity else noise
@@ -96,114 +121,77 @@ def make_loss(graph: nnx.GraphDef, schedule: Schedule, config: TrainConfig) -> C
     return loss
 
 
-def make_step(loss: Callable, optimizer: optax.GradientTransformation, ema: float, key: Array):
-    """Return a pure `step(state, batch, index) -> (state, loss)`; `index` picks its draws."""
+def make_step(loss: Callable, optimizer: optax.GradientTransformation, ema: float) -> Callable:
+    """Return a pure `step(state, batch, index, key) -> (state, loss)`; `index` picks its draws."""
 
-    def step(state: State, batch: dict[str, Array], index: Array) -> tuple[State, Array]:
+    def step(
+        state: State, batch: dict[str, Array], index: Array, key: Array
+    ) -> tuple[State, Array]:
         value, gradients = jax.value_and_grad(loss)(
             state.params, batch["image"], batch["condition"], jax.random.fold_in(key, index)
         )
-        updates, moments = optimizer.update(gradients, state.optimizer, state.params)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         average = None if state.ema is None else ema_update(state.ema, params, ema, index)
-        return State(params, moments, average), value
+        return State(params, opt_state, ema=average), value
 
     return step
 
 
-def initial_state(config: Config, seed: int, optimizer: optax.GradientTransformation):
-    """Return the network's graph and its state before the first step."""
-    key = Streams(seed).key("parameters")
+class Programs(NamedTuple):
+    """The compiled functions of a training; keys and weights are arguments, all seeds share them.
 
-    @jax.jit
+    `validate(params, images, conditions, key, index)` is the loss of a batch.
+    """
+
+    graph: nnx.GraphDef
+    init: Callable[[Array], State]
+    step: Callable
+    validate: Callable
+
+
+def compiled(config: Config, steps: int) -> Programs:
+    """Return the programs of a training of so many steps."""
+    return _compiled(config.model, config.train, config.sample.train_steps, steps)
+
+
+@functools.cache
+def _compiled(model: ModelConfig, options: TrainConfig, times: int, steps: int) -> Programs:
+    optimizer = make_optimizer(options, steps)
+    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(model, rngs=nnx.Rngs(0))))
+    loss = make_loss(graph, Schedule.linear(times), options)
+
     def init(key: Array) -> State:
-        params = nnx.state(UNet(config.model, rngs=nnx.Rngs(key)))
-        ema = jax.tree.map(jnp.copy, params) if config.train.ema else None
-        return State(params, optimizer.init(params), ema)
+        params = nnx.state(UNet(model, rngs=nnx.Rngs(key)))
+        ema = jax.tree.map(jnp.copy, params) if options.ema else None
+        return State(params, optimizer.init(params), ema=ema)
 
-    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(config.model, rngs=nnx.Rngs(0))))
-    return graph, init(key)
+    def validate(params: nnx.State, images: Array, conditions: Array, key: Array, index: Array):
+        return loss(params, images, conditions, jax.random.fold_in(key, index))
+
+    step = data_parallel(make_step(loss, optimizer, options.ema), data_mesh())
+    return Programs(graph, jax.jit(init), step, jax.jit(validate))
 
 
-def make_validation(loss: Callable, slices: Slices, size: int, key: Array) -> Callable:
-    """Return `validate(params)`: the loss over whole batches of slices, the same draws each time.
+def validation_loss(
+    programs: Programs, state: State, slices: Slices, options: TrainConfig, key: Array
+) -> float:
+    """Return the loss over whole batches of slices, with the same draws each time.
 
     Every process computes the whole of it.
     """
-    compiled = jax.jit(lambda p, x, c, i: loss(p, x, c, jax.random.fold_in(key, i)))
-    size = min(size, len(slices))
-    starts = range(0, len(slices) - size + 1, size)
-
-    def validate(params: nnx.State) -> float:
-        rows = [slice(start, start + size) for start in starts]
-        values = [
-            compiled(params, slices.images[r], slices.conditions[r], np.int32(i))
-            for i, r in enumerate(rows)
-        ]
-        return float(np.mean(jax.device_get(values)))
-
-    return validate
+    size = min(options.batch_size, len(slices))
+    rows = [slice(start, start + size) for start in range(0, len(slices) - size + 1, size)]
+    values = [
+        programs.validate(state.params, slices.images[r], slices.conditions[r], key, np.int32(i))
+        for i, r in enumerate(rows)
+    ]
+    return float(np.mean(jax.device_get(values)))
 
 
-def train(run: Run, prepared: Prepared, seed: int) -> None:
-    """Train one seed to its last epoch, from its last checkpoint where there is one.
-
-    Writes checkpoints and `train.jsonl` (step, loss, validation loss) into the seed's folder.
-    Raises `Diverged` where the loss stops being finite.
-    """
-    config: Config = run.config
-    options, folder = config.train, run.seed_folder(seed)
-    streams, mesh = Streams(seed), data_mesh()
-    slices, validation = load(prepared, "train"), load(prepared, "validation")
-    validation = validation.spread(options.validation_images or len(validation))
-    iterator = batches(
-        slices.as_source(),
-        options.batch_size,
-        seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    epoch = len(slices) // options.batch_size  # steps
-    total = options.epochs * epoch
-
-    optimizer = make_optimizer(options, total)
-    graph, state = initial_state(config, seed, optimizer)
-    loss = make_loss(graph, Schedule.linear(config.sample.train_steps), options)
-    step = data_parallel(make_step(loss, optimizer, options.ema, streams.key("train")), mesh)
-    validate = make_validation(loss, validation, options.batch_size, streams.key("validation"))
-    state = replicate(mesh, state)
-
-    checkpoints = Checkpoints(folder / "checkpoints")
-    start = 0
-    if restored := checkpoints.restore_last(state):
-        start, state = restored.step, restored.state
-        iterator.set_state(restored.iterator)
-    with MetricWriter(folder / "train.jsonl", total, f"train, seed {seed}", start) as writer:
-        losses, saved = [], time.monotonic()
-        for done in range(start + 1, total + 1):
-            state, value = step(state, shard(mesh, next(iterator)), np.int32(done - 1))
-            losses.append(value)
-            validates = done % (epoch * options.validate_every) == 0 or done == total
-            if not validates and done % options.log_every:
-                continue
-            scalars = {"loss": float(np.mean(jax.device_get(losses)))}
-            losses = []
-            check_finite(done, scalars["loss"], checkpoints)
-            if validates:
-                scalars["validation_loss"] = validate(state.params)
-            writer.write(done, **scalars)
-            if done == total or time.monotonic() - saved > 60 * options.checkpoint_minutes:
-                checkpoints.save(done, state, iterator.get_state(), scalars)
-                saved = time.monotonic()
-
-
-def trained_network(run: Run, seed: int) -> UNet:
-    """Return the network of a trained seed: its moving average where one was kept."""
-    config: Config = run.config
-    graph, state = initial_state(config, seed, make_optimizer(config.train, 1))
-    folder = run.seed_folder(seed) / "checkpoints"
-    restored = Checkpoints(folder).restore_last(state)
-    if restored is None:
-        raise InputError(f"{folder}: no checkpoint; run --stage train first")
-    params = restored.state.params if restored.state.ema is None else restored.state.ema
-    return nnx.merge(graph, params)
+def trained_network(unit: Unit[Config]) -> UNet:
+    """Return the denoising network of a trained unit: its moving average where one was kept."""
+    programs = compiled(unit.config, 1)
+    template = jax.eval_shape(programs.init, Streams(0).key("parameters"))
+    state = trained_state(unit.folder, template)
+    return nnx.merge(programs.graph, state.params if state.ema is None else state.ema)

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from common.data.kaggle_lgg import FLAIR
-from papers.lgg_attention_unet.data import Part, Stack, scale
+from papers.lgg_attention_unet.data import Part, scale
+from papers.lgg_attention_unet.datasets import Stack
 
 THRESHOLDS = np.linspace(0.2, 1.5, 131, dtype=np.float32)  # where the head's median is 0.4
 

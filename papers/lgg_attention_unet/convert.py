@@ -2,22 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from common.errors import InputError
+from common.nn.by_name import Path, load_by_name
 from papers.lgg_attention_unet.config import ModelConfig
 from papers.lgg_attention_unet.model import AttentionUNet
 
-CONV, GROWN, NORM = "conv2d", "conv2d_transpose", "batch_normalization"
+CONV, TRANSPOSED, NORM = "conv2d", "conv2d_transpose", "batch_normalization"
 # our name of a parameter or statistic -> Keras's, in BatchNorm
 _NORM_PARTS = {
     "scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance",
 }  # fmt: skip
-Path = tuple[Any, ...]
 
 
 def _layers(levels: int, gates: bool) -> Iterator[tuple[Path, str]]:
@@ -31,7 +28,7 @@ def _layers(levels: int, gates: bool) -> Iterator[tuple[Path, str]]:
     for level in range(levels):
         yield from block("down", level)
     for level in range(levels - 1):
-        yield ("up", level, "grow"), GROWN
+        yield ("up", level, "grow"), TRANSPOSED
         if gates:
             for name in ("phi", "theta", "psi"):
                 yield ("up", level, "gate", name), CONV
@@ -64,23 +61,15 @@ def from_keras(weights: Mapping[str, np.ndarray], config: ModelConfig) -> nnx.St
     `keras_names`; `nnx.update(network, from_keras(...))` loads them. Raises InputError where
     names or shapes do not fit the config.
     """
-    channels = np.shape(weights.get(f"{CONV}/kernel", np.zeros((3, 3, 3, 1))))[2]
+    shape = np.shape(weights.get(f"{CONV}/kernel"))
+    channels = shape[2] if len(shape) == 4 else 3
     empty = nnx.eval_shape(lambda: AttentionUNet(config, channels, rngs=nnx.Rngs(0)))
-    names, loaded = keras_names(config), []
-    for path, variable in nnx.to_flat_state(nnx.state(empty)):
-        name = names[path]
-        if name not in weights:
-            raise InputError(f"weights: no {name!r}, which the configured network has")
-        weight = np.asarray(weights[name], np.float32)
-        if name.startswith(GROWN) and weight.ndim == 4:
+    names = keras_names(config)
+
+    def convert(path: Path, weight: np.ndarray) -> np.ndarray:
+        if path[-1] == "kernel" and names[path].startswith(TRANSPOSED):
             # [rows, columns, out, in], to be laid about each pixel -> one that is slid over them
-            weight = weight[::-1, ::-1].swapaxes(2, 3)
-        if weight.shape != variable.shape:
-            raise InputError(
-                f"weights: {name!r} is {np.shape(weights[name])}, the configured network's is "
-                f"{tuple(variable.shape)} (ours); check model.filters"
-            )
-        loaded.append((path, variable.replace(jnp.asarray(weight))))
-    if unused := set(weights) - set(names.values()):
-        raise InputError(f"weights: {min(unused)!r} is no part of the configured network")
-    return nnx.from_flat_state(loaded)
+            return weight[::-1, ::-1].swapaxes(2, 3)
+        return weight
+
+    return load_by_name(empty, weights, names.__getitem__, convert, "weights")

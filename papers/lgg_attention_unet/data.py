@@ -1,85 +1,50 @@
-"""The study's data sets: prepared once as TFDS, loaded as the slices of each part's patients."""
+"""The study's examples, made once of what was read, and loaded as the slices of each part."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import Bool, Float32, Shaped, UInt8
 from scipy import ndimage
-from tqdm import tqdm
 
-import common
-from common.data import builder, hashing, kaggle_lgg
 from common.data.images import Window, cut, resize_8_bits, resize_area, window
 from common.data.loader import ArraySource
-from common.data.raw import BadFile, number, read_table, refusal
+from common.data.prepared import Example, Examples, Prepared, Reading
 from common.data.splits import PARTS
 from common.errors import InputError
 from papers.lgg_attention_unet.config import DataConfig
+from papers.lgg_attention_unet.datasets import Stack
 
-AGE, SEX = "age_at_initial_pathologic", "gender"
-COHORT_SEED = 0  # of the simulated patients: the same for all runs
-TITLES = {
-    "kaggle": "LGG MRI Segmentation",
-    "simulated": "simulated gliomas in heads from the MNI152 template",
-}
-ACCESS = "get https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
 MEDIAN = 0.4  # of a patient's head in every channel, with `normalize="volume"`
 AIR = 15  # of 255; what is darker lies outside the head
 HEAD, MARGIN = 0.1, 1.05  # share of slices that show a head's pixel; of the window around it
 
 
-@dataclass(frozen=True)
-class Stack:
-    """One patient: slices from the lowest upwards, and where each shows tumour.
+def examples(config: DataConfig, reading: Reading[Stack]) -> Examples:
+    """Return the slices of every split's patients; with `split="folds"` the splits are the folds.
 
-    The channels are pre-contrast, FLAIR, post-contrast. `age` in years and `sex`, 1 (female) or
-    2 (male), are 0 where they are not known.
+    Images keep the size they come in. Raises InputError where patients' images differ in size, or
+    there are too few patients to split.
     """
-
-    name: str
-    images: UInt8[np.ndarray, "slices height width 3"]
-    masks: Bool[np.ndarray, "slices height width"]
-    age: float = 0.0
-    sex: int = 0
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A data set that is ready to be loaded, and what there is to know about it."""
-
-    dataset: str
-    folder: Path
-    content_hash: str  # SHA-256 over all examples in the order of their keys
-    stand_in: bool  # not the data that the source used
-    description: str
-    sizes: dict[str, int]  # slices of every split
-    parts: dict[str, dict[str, Any]]  # of every split: patients, slices, those with tumour
-    skipped: tuple[str, ...]  # bad files that were left out, "name: reason"
-
-
-def prepare(config: DataConfig, folder: Path, raw: Path | None, skip_bad: bool = False) -> Prepared:
-    """Write the data set into `folder` as TFDS, unless it is there whole; return what it is.
-
-    Pictures keep the size they come in. With `split="folds"` the splits are the folds.
-
-    Raises:
-        InputError: raw files are needed and not there, or some are bad (all of them are listed)
-            and `skip_bad` is off: with it their patients are left out.
-    """
-    identity = {"config": hashing.digest(asdict(config)), "code": _code_digest()}
-    if raw is not None and raw.exists() and config.dataset == "kaggle":
-        identity["raw"] = hashing.files_digest(kaggle_lgg.files(raw))
-    record = builder.prepare_once(
-        folder, identity, lambda draft: _make(config, draft, raw, skip_bad)
+    stacks = reading.items
+    sizes: dict[tuple[int, ...], str] = {}
+    for one in stacks:
+        sizes.setdefault(one.masks.shape[1:], one.name)
+    if len(sizes) > 1:
+        named = ", ".join(f"{size} of {name}" for size, name in sorted(sizes.items()))
+        raise InputError(f"--raw: patients' images differ in size: {named}; give one size")
+    chosen = _split(config, len(stacks))
+    return Examples(
+        {
+            split: {key: e for i in members for key, e in _examples(stacks[i])}
+            for split, members in chosen.items()
+        },
+        {split: _summary([stacks[i] for i in members]) for split, members in chosen.items()},
+        _described(config, stacks),
     )
-    del record["identity"]
-    if record["skipped"] and not skip_bad:
-        raise refusal(f"--raw {raw}", record["skipped"])
-    return Prepared(folder=folder, **record | {"skipped": tuple(record["skipped"])})
 
 
 @dataclass(frozen=True)
@@ -126,7 +91,7 @@ def load(prepared: Prepared, config: DataConfig, seed: int) -> dict[str, Part]:
     }
 
 
-def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, "3"]:
+def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, 3]:
     """Return what a patient's 8-bit channels are multiplied with for the network."""
     if normalize == "none":
         return np.full(3, 1 / 255, np.float32)
@@ -135,7 +100,7 @@ def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, "3"]:
     return (MEDIAN / np.maximum(middle, 1)).astype(np.float32)
 
 
-def seen(stack: Stack, config: DataConfig) -> Window:
+def crop_window(stack: Stack, config: DataConfig) -> Window:
     """Return the window of a patient's pictures that the network sees, of its own proportions.
 
     Of the head: around the largest connected place that is brighter than air in a tenth of the
@@ -158,7 +123,7 @@ def network_input(
     stack: Stack, config: DataConfig, slices: slice = slice(None)
 ) -> UInt8[np.ndarray, "slices height width 3"]:
     """Return some of a patient's pictures as the network sees them, by means over areas."""
-    images = cut(stack.images[slices], seen(stack, config))
+    images = cut(stack.images[slices], crop_window(stack, config))
     if images.shape[1:3] == (config.height, config.width):
         return images
     return resize_8_bits(images, config.height, config.width)
@@ -166,7 +131,7 @@ def network_input(
 
 def network_target(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices height width 1"]:
     """Return masks of 0 and 1, where a pixel is tumour if half of it is."""
-    masks = cut(stack.masks, seen(stack, config))
+    masks = cut(stack.masks, crop_window(stack, config))
     if masks.shape[1:] != (config.height, config.width):
         masks = resize_area(masks, config.height, config.width) >= 0.5
     return masks[..., None].astype(np.uint8)
@@ -190,10 +155,8 @@ def source(part: Part, config: DataConfig, normalize: str, tumour_repeats: int =
 
 def _stacks(prepared: Prepared, split: str) -> list[Stack]:
     """Return a split's patients by name."""
-    examples = builder.read(prepared.dataset, prepared.folder, split)
     patients: dict[str, list[Any]] = {}
-    for i in range(len(examples)):
-        row = examples[i]
+    for row in prepared.rows(split):
         patients.setdefault(row["patient"].decode(), []).append(row)
     found = []
     for name, rows in sorted(patients.items()):
@@ -208,74 +171,6 @@ def _stacks(prepared: Prepared, split: str) -> list[Stack]:
             )
         )
     return found
-
-
-def _make(config: DataConfig, draft: Path, raw: Path | None, skip_bad: bool) -> dict[str, Any]:
-    """Read, check, split and write one data set; return its record."""
-    if config.dataset == "simulated":
-        stacks, bad = list(_simulated(config)), list[str]()
-    else:
-        stacks, bad = _kaggle(raw)
-    if bad and not skip_bad:
-        raise refusal(f"--raw {raw}", bad)
-    sizes = {one.masks.shape[1:] for one in stacks}
-    if len(sizes) > 1:
-        raise InputError(f"--raw {raw}: patients' pictures differ in size: {sorted(sizes)}")
-    chosen = _split(config, len(stacks))
-    splits = {
-        split: {key: e for i in members for key, e in _examples(stacks[i])}
-        for split, members in chosen.items()
-    }
-    height, width = next(iter(sizes))
-    features = {
-        "image": builder.array_feature((height, width, 3), np.uint8),
-        "mask": builder.array_feature((height, width, 1), np.uint8),
-        "patient": tfds.features.Text(),
-        "position": tfds.features.Scalar(np.int32),
-        "age": tfds.features.Scalar(np.float32),
-        "sex": tfds.features.Scalar(np.int32),
-    }
-    builder.write(config.dataset, draft, features, splits)
-    parts = {split: _summary([stacks[i] for i in members]) for split, members in chosen.items()}
-    everything = {f"{split}/{key}": e for split in splits for key, e in splits[split].items()}
-    return {
-        "dataset": config.dataset,
-        "content_hash": hashing.content_hash(everything),
-        "stand_in": config.dataset == "simulated",
-        "description": _describe(config, stacks, bad),
-        "sizes": {split: len(examples) for split, examples in splits.items()},
-        "parts": parts,
-        "skipped": bad,
-    }
-
-
-def _kaggle(raw: Path | None) -> tuple[list[Stack], list[str]]:
-    """Return the patients in the order of their names, and the bad files, "name: reason"."""
-    if raw is None:
-        raise InputError(
-            f"data.dataset=kaggle needs raw files: {ACCESS}, and give their folder with --raw DIR"
-        )
-    table, *paths = kaggle_lgg.files(raw)
-    labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
-    stacks, bad = [], []
-    patients = kaggle_lgg.by_patient(paths)
-    for name, files in tqdm(patients.items(), "reading LGG", unit="patient", delay=2, disable=None):
-        row = labels.get(name, {AGE: "", SEX: ""})
-        try:
-            age = number(row[AGE], f"{AGE} in {table.name}", 0.0, 120.0) if row[AGE] else 0.0
-            sex = number(row[SEX], f"{SEX} in {table.name}", 1.0, 2.0) if row[SEX] else 0
-            stacks.append(Stack(name, *kaggle_lgg.read_stack(files), age, int(sex)))
-        except BadFile as reason:
-            bad += [f"{name}: {text}" for text in reason.args]
-    return stacks, bad
-
-
-def _simulated(config: DataConfig) -> Iterator[Stack]:
-    from papers.lgg_attention_unet.simulate import cohort  # opens the template
-
-    drawn = cohort(config.patients, COHORT_SEED, height=config.height, width=config.width)
-    for one in tqdm(drawn, "simulating", config.patients, unit="patient", delay=2, disable=None):
-        yield Stack(one.name, one.images, one.masks)
 
 
 def _split(config: DataConfig, count: int) -> dict[str, list[int]]:
@@ -297,7 +192,7 @@ def _split(config: DataConfig, count: int) -> dict[str, list[int]]:
     return {f"fold_{k}": sorted(order[k :: config.folds].tolist()) for k in range(config.folds)}
 
 
-def _examples(one: Stack) -> Iterator[tuple[str, builder.Example]]:
+def _examples(one: Stack) -> Iterator[tuple[str, Example]]:
     for position, (image, mask) in enumerate(zip(one.images, one.masks, strict=True)):
         yield (
             f"{one.name}/{position:03d}",
@@ -329,20 +224,10 @@ def _summary(stacks: list[Stack]) -> dict[str, Any]:
     }
 
 
-def _describe(config: DataConfig, stacks: list[Stack], bad: list[str]) -> str:
+def _described(config: DataConfig, stacks: list[Stack]) -> str:
     whole = _summary(stacks)
     how = "in the order of the listing" if config.split == "listing" else f"{config.folds} folds"
-    line = (
-        f"{TITLES[config.dataset]}: {whole['slices']} slices of {whole['patients']} patients, "
-        f"{whole['slices_with_tumour']} with tumour; split by patient, {how}"
+    return (
+        f"{whole['slices']} slices of {whole['patients']} patients, "
+        f"{whole['slices_with_tumour']} with tumor; split by patient, {how}"
     )
-    left_out = len({name.partition(":")[0] for name in bad})
-    return line + (f"; {left_out} patients with bad files left out" if bad else "")
-
-
-def _code_digest() -> str:
-    """Return the digest of the code that makes the examples: other code may make others."""
-    study, shared = Path(__file__).parent, Path(common.__path__[0])
-    ours = [*study.glob("data.py"), *study.glob("simul*.py"), *study.glob("simul*/*.py")]
-    theirs = [*shared.glob("data/*.py"), *shared.glob("anatomy/*.py")]
-    return hashing.files_digest([*ours, *theirs])

@@ -24,7 +24,7 @@ Samples = dict[str, np.ndarray]
 def cases(samples: Samples, kind: str, note: str) -> Figure:
     """Return slices of `kind` (typical, worst): channels, outlines, and the gates over FLAIR."""
     images, gates = samples[f"{kind}_image"], samples[f"{kind}_gates"]
-    columns = ["pre-contrast", "FLAIR", "post-contrast", "truth and found"]
+    columns = ["pre-contrast", "FLAIR", "post-contrast", "truth and predicted"]
     columns += [f"gate {i + 1}" for i in range(gates.shape[1])]
     figure, axes = plt.subplots(
         len(images),
@@ -39,7 +39,7 @@ def cases(samples: Samples, kind: str, note: str) -> Figure:
             _gray(line[channel], images[row, ..., channel])
         _gray(line[3], flair)
         _outline(line[3], samples[f"{kind}_mask"][row] > 0, TRUTH)
-        _outline(line[3], samples[f"{kind}_found"][row] >= 128, FOUND)
+        _outline(line[3], samples[f"{kind}_predicted"][row] >= 128, FOUND)
         for axis, gate in zip(line[4:], gates[row], strict=True):
             _gray(axis, flair)
             axis.imshow(gate, cmap="inferno", vmin=0, vmax=255, alpha=0.6)
@@ -57,7 +57,7 @@ def sheet(
     note: str,
     pixel: tuple[float, float],
 ) -> Figure:
-    """Return named slices in FLAIR with the outlines found; `pixel` is a pixel's height, width."""
+    """Return named slices in FLAIR with predicted outlines; `pixel` is a pixel's height, width."""
     aspect = pixel[0] / pixel[1]
     figure, axes = picture_axes(len(images), aspect * images.shape[1] / images.shape[2])
     for axis, image, mask, name in zip(axes, images, masks, names, strict=True):

@@ -20,14 +20,15 @@ from common.data.images import resize_8_bits, resize_area
 from common.data.kaggle_lgg import FLAIR
 from common.data.raw import BadFile, refusal
 from common.data.scans import Scan
+from common.pipeline import trained
 from common.results.figures import png, spread_out
-from common.study.trained import network_config, network_folder
 from papers.lgg_attention_unet import figures
 from papers.lgg_attention_unet.config import Config
-from papers.lgg_attention_unet.data import Stack
-from papers.lgg_attention_unet.inference import Segmenter, marked
-from papers.lgg_attention_unet.train import restore
+from papers.lgg_attention_unet.datasets import Stack
+from papers.lgg_attention_unet.inference import Segmenter, predicted_mask
+from papers.lgg_attention_unet.train import trained_network
 
+STUDY = "lgg_attention_unet"
 SHOWN = 12  # slices of a volume, at most
 RED = (255, 0, 0)
 
@@ -41,12 +42,13 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Write `<name>_mask` and `<name>_overlay.png` of every scan; return a row for each file.
 
-    A row holds `file`, `slices`, `marked` (pixels of the file), `ml` (of a volume, else None),
+    A row holds `file`, `slices`, `tumor_pixels` (of the file), `ml` (of a volume, else None),
     `highest` (probability) and `written`. Each patient's files are written when all of them are
     computed. Raises `InputError` for what cannot be used or would be overwritten.
     """
-    folder = network_folder(checkpoint)
-    config = network_config(folder, Config())
+    found = trained.find(checkpoint, STUDY, Config())
+    name = "attention" if "attention" in found.folders else "plain"
+    folder, config = found.folder(name), found.config
     patients = scans.patients(source, skip_bad)
     every = [file for one in patients for file in one.files]
     targets = {file: _targets(file, source, out) for file in every}
@@ -55,7 +57,8 @@ def predict(
     most = max(one.slices for one in patients)
     batch = min(config.evaluate.batch_size, most)  # of slices: the rest would be filled with zeros
     config = replace(config, evaluate=replace(config.evaluate, batch_size=batch))
-    segment = Segmenter(restore(folder, config), config)
+    model = replace(config.model, gates=name == "attention")
+    segment = Segmenter(trained_network(folder, model, config.train), config)
     rows = []
     for one in tqdm(patients, "segmenting", unit="patient", delay=2, disable=None):
         try:
@@ -63,8 +66,8 @@ def predict(
         except BadFile as reason:  # good when it was checked
             raise refusal(f"--input {source}", [f"{one.files[0].name}: {reason}"]) from None
         images = _three_channels(scans.in_8_bits(scan.images))
-        found = probabilities(segment, images, scan)
-        masks = marked(found, config.evaluate)
+        maps = probabilities(segment, images, scan)
+        masks = predicted_mask(maps, config.evaluate)
         contents = scans.mask_files(scan, masks), overlays(scan, images, masks)
         user_files.write(
             {
@@ -73,31 +76,31 @@ def predict(
                 for path, content in zip(targets[file], pair, strict=True)
             }
         )
-        rows += _rows(scan, found, masks, source, targets)
+        rows += _rows(scan, maps, masks, source, targets)
     return rows
 
 
 def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) -> Maps:
-    """Return the probability of tumour in every pixel; the network is shown square pixels."""
+    """Return the probability of tumor in every pixel; the network is shown square pixels."""
     rows, columns = images.shape[1:3]
     height, width = (
         round(count * size / min(scan.pixel))
         for count, size in zip((rows, columns), scan.pixel, strict=True)
     )
-    if stretched := (height, width) != (rows, columns):
+    if resized := (height, width) != (rows, columns):
         images = resize_8_bits(images, height, width)
-    found = segment(Stack(scan.files[0].name, images, np.zeros(images.shape[:3], bool)))
-    return resize_area(found, rows, columns) if stretched else found
+    maps = segment(Stack(scan.files[0].name, images, np.zeros(images.shape[:3], bool)))
+    return resize_area(maps, rows, columns) if resized else maps
 
 
 def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
     """Return a PNG for every file: FLAIR with the outline in red, of a volume a sheet of slices."""
     if scan.volume is None:
         return [user_files.picture(_outlined(*pair)) for pair in zip(images, masks, strict=True)]
-    ill = np.array([mask.any() for mask in masks])
-    chosen = spread_out(ill, SHOWN)
+    has_tumor = np.array([mask.any() for mask in masks])
+    chosen = spread_out(has_tumor, SHOWN)
     title = (
-        f"{scan.files[0].name}: tumour found in {ill.sum()} of {len(masks)} slices\n"
+        f"{scan.files[0].name}: tumor predicted in {has_tumor.sum()} of {len(masks)} slices\n"
         "the patient's right is on the left"
     )
     names = [f"slice {scan.numbers[i]}" for i in chosen]
@@ -107,9 +110,9 @@ def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
 def _outlined(
     image: UInt8[np.ndarray, "height width 3"], mask: Bool[np.ndarray, "height width"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    picture = np.repeat(image[..., FLAIR, None], 3, -1)
-    picture[mask & ~binary_erosion(mask)] = RED
-    return picture
+    image = np.repeat(image[..., FLAIR, None], 3, -1)
+    image[mask & ~binary_erosion(mask)] = RED
+    return image
 
 
 def _three_channels(images: UInt8[np.ndarray, "slices height width channels"]) -> Images:
@@ -123,20 +126,20 @@ def _targets(file: Path, source: Path, out: Path) -> tuple[Path, Path]:
 
 
 def _rows(
-    scan: Scan, found: Maps, masks: Masks, source: Path, targets: dict[Path, tuple[Path, Path]]
+    scan: Scan, maps: Maps, masks: Masks, source: Path, targets: dict[Path, tuple[Path, Path]]
 ) -> list[dict[str, Any]]:
-    """Return what was found in each file of a scan."""
+    """Return what was predicted in each file of a scan."""
     parts = [slice(i, i + 1) for i in range(len(masks))] if scan.volume is None else [slice(None)]
     rows = []
     for file, part in zip(scan.files, parts, strict=True):
-        marked = int(masks[part].sum())
+        count = int(masks[part].sum())
         rows.append(
             {
                 "file": user_files.shown(file, source),
                 "slices": len(masks[part]),
-                "marked": marked,
-                "ml": None if scan.voxel_ml is None else marked * scan.voxel_ml,
-                "highest": float(found[part].max()),
+                "tumor_pixels": count,
+                "ml": None if scan.voxel_ml is None else count * scan.voxel_ml,
+                "highest": float(maps[part].max()),
                 "written": [str(target) for target in targets[file]],
             }
         )

@@ -18,8 +18,8 @@ SEGMENTATION = (
     ("patient.recall", "recall"),
     ("slice.dice", "Dice, slices"),
     ("slice.hd95", "HD95, pixels"),
-    ("slice.missed", "slices missed"),
-    ("slice.false", "tumour-free slices marked"),
+    ("slice.fnr", "slices with tumor missed"),
+    ("slice.fpr", "tumor-free slices marked"),
     ("published.soft_iou", "soft IoU as published"),
 )
 DETECTION = (
@@ -44,7 +44,7 @@ def render(results: Path) -> None:
     }
     for kind, what in (("typical", "Typical test patients"), ("worst", "Failures: the worst ones")):
         if f"{kind}_image" in samples:
-            title = f"{what}, the slice with most tumour: truth green, found red\n{note}"
+            title = f"{what}, the slice with most tumour: truth green, predicted red\n{note}"
             drawn[f"{kind}_cases"] = figures.cases(samples, kind, title)
     for name, figure in drawn.items():
         save(figure, results / "figures" / f"{name}.png")

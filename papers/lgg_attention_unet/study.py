@@ -1,66 +1,75 @@
-"""What the command line calls: the study's data sets, its four steps, and prediction.
-
-A step imports what it needs when it is called, so that listing the studies stays quick.
-"""
+"""The study as the command line is handed it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from common.study.protocol import DatasetInfo, Evaluation, Run
-from papers.lgg_attention_unet.config import Config
+from common.data.prepared import Examples, Prepared, Reading
+from common.study.protocol import Evaluation, Network, Run, Study, Unit
+from papers.lgg_attention_unet import claims
+from papers.lgg_attention_unet.config import Config, DataConfig
+from papers.lgg_attention_unet.datasets import DATASETS, Stack
 
-if TYPE_CHECKING:
-    from papers.lgg_attention_unet.data import Prepared
-
-published = Config()
-
-datasets = {
-    "kaggle": DatasetInfo(
-        "LGG MRI Segmentation: 110 patients of TCGA-LGG with tumour masks (Buda et al. 2019)",
-        stand_in=False,
-        raw="kaggle_3m with one folder a patient and data.csv",
-    ),
-    "simulated": DatasetInfo(
-        "simulated patients: gliomas with exact masks in heads from the MNI152 template",
-        stand_in=True,
-    ),
-}
+NETWORK = Network(
+    depends_on=("model", "train"), ignores=("model.gates", "train.ablation", "train.keep")
+)
 
 
-def prepare(run: Run) -> Prepared:
-    """Check the raw files and write the data set, unless it is there already."""
+def networks(config: Config) -> dict[str, Network]:
+    """Return the network with gates or without, as the config says, or both where it asks."""
+    names = ["attention" if config.model.gates else "plain"]
+    if config.train.ablation and "plain" not in names:
+        names.append("plain")
+    return dict.fromkeys(names, NETWORK)
+
+
+def examples(config: DataConfig, reading: Reading[Stack]) -> Examples:
+    """Return the slices of every split's patients as examples."""
     from papers.lgg_attention_unet import data
 
-    return data.prepare(run.config.data, run.data_folder, run.raw, run.skip_bad)
+    return data.examples(config, reading)
 
 
-def train(run: Run, prepared: Prepared, seed: int) -> None:
-    """Train the networks of one seed, from their last checkpoints on."""
-    from papers.lgg_attention_unet.train import train as train_seed
+def train(unit: Unit[Config], prepared: Prepared) -> None:
+    """Train one network of one seed, from its last checkpoint on."""
+    from papers.lgg_attention_unet import train
 
-    train_seed(run, prepared, seed)
+    train.train(unit, prepared)
 
 
-def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
+def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
     """Segment the test patients of one trained seed and measure."""
-    from papers.lgg_attention_unet.evaluate import evaluate as evaluate_seed
+    from papers.lgg_attention_unet import evaluate
 
-    return evaluate_seed(run, prepared, seed)
+    return evaluate.evaluate(run, prepared, seed)
+
+
+def render(results: Path) -> None:
+    """Write tables and figures from the files of a results folder."""
+    from papers.lgg_attention_unet import render
+
+    render.render(results)
 
 
 def predict(
     checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
 ) -> list[dict[str, Any]]:
-    """Mark tumour in the user's own scans with a trained network."""
-    from papers.lgg_attention_unet.predict import predict as predict_scans
+    """Mark tumor in the user's own scans with a trained network."""
+    from papers.lgg_attention_unet import predict
 
-    return predict_scans(checkpoint, source, out, skip_bad)
+    return predict.predict(checkpoint, source, out, skip_bad)
 
 
-def render(results: Path) -> None:
-    """Write tables and figures from the files of a results folder."""
-    from papers.lgg_attention_unet.render import render as render_results
-
-    render_results(results)
+STUDY = Study(
+    folder=Path(__file__).parent,
+    published=Config(),
+    datasets=DATASETS,
+    networks=networks,
+    examples=examples,
+    train=train,
+    evaluate=evaluate,
+    render=render,
+    claims=claims,
+    predict=predict,
+)

@@ -1,6 +1,6 @@
-"""Users' own ultrasound as grey frames of 8 bits: pictures, and DICOM files of one frame or many.
+"""Users' own ultrasound as gray frames of 8 bits: images, and DICOM files of one frame or many.
 
-What a DICOM file shows on a screen is what counts here: palettes and colours become grey, windows
+What a DICOM file shows on a screen is what counts here: palettes and colors become gray, windows
 are applied, and MONOCHROME1 is turned around. Of its header nothing is read but `TAGS`, so that
 nothing in it that names a patient can come into what is made of the file.
 """
@@ -22,13 +22,13 @@ from common.data.images import Window
 from common.data.raw import BadFile, read_jpeg, read_png, read_tiff, unreadable
 from common.data.scans import in_8_bits
 from common.data.user_files import TIFF, Kinds
-from papers.ultrasound_diconvae.picture import grey
+from papers.ultrasound_diconvae.image import gray
 
 JPEG, DICOM = (".jpg", ".jpeg"), (".dcm", ".dicom")
-COLOURS = [
-    f"{segmented}{colour}PaletteColorLookupTable{part}"
+COLORS = [
+    f"{segmented}{color}PaletteColorLookupTable{part}"
     for segmented, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
-    for colour in ("Red", "Green", "Blue")
+    for color in ("Red", "Green", "Blue")
 ]
 TAGS = [
     *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored"),
@@ -36,7 +36,7 @@ TAGS = [
     *("PlanarConfiguration", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("SequenceOfUltrasoundRegions", "PixelSpacing", "ImagerPixelSpacing"),
-    *COLOURS,
+    *COLORS,
 ]
 TISSUE, TWO_D, CENTIMETRES = 1, 1, 3  # DICOM's codes of regions
 
@@ -69,12 +69,12 @@ KINDS = Kinds(
 
 
 def read(file: Path) -> Clip:
-    """Return what a picture or a DICOM file shows, or raise `BadFile`."""
+    """Return what an image or a DICOM file shows, or raise `BadFile`."""
     end = KINDS.suffix(file).lower()
     if end in DICOM or not end:
         return _read_dicom(file)
     reader = read_tiff if end in TIFF else read_jpeg if end in JPEG else read_png
-    image = grey(reader(file))
+    image = gray(reader(file))
     return Clip(_shown(image[None]), _whole(*image.shape))
 
 
@@ -84,8 +84,8 @@ def _read_dicom(file: Path) -> Clip:
         for empty in [element for element in dataset if element.is_empty]:
             del dataset[empty.tag]
         if "PixelData" not in dataset:
-            raise BadFile("is a DICOM file without pixels, such as a report; give pictures")
-        frames = _shown(np.stack([_grey(frame, dataset) for frame in _decoded(dataset)]))
+            raise BadFile("is a DICOM file without pixels, such as a report; give images")
+        frames = _shown(np.stack([_gray(frame, dataset) for frame in _decoded(dataset)]))
         if dataset.PhotometricInterpretation == "MONOCHROME1":
             frames = 255 - frames
         return Clip(frames, *_geometry(dataset))
@@ -111,14 +111,14 @@ def _decoded(dataset: Dataset) -> Iterator[np.ndarray]:
         yield frame
 
 
-def _grey(frame: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
+def _gray(frame: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
     """Return a frame as one channel: of 8 bits where it has them or the file says a window."""
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        colours = apply_color_lut(frame, dataset)
+        colors = apply_color_lut(frame, dataset)
         excess = dataset.RedPaletteColorLookupTableDescriptor[2] - 8  # bits
-        return grey((colours >> excess).astype(np.uint8))
+        return gray((colors >> excess).astype(np.uint8))
     if dataset.SamplesPerPixel > 1:
-        return grey(frame)
+        return gray(frame)
     if "WindowWidth" in dataset and "WindowCenter" in dataset:
         ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
         low, high = apply_windowing(ends, dataset)
@@ -136,7 +136,7 @@ def _shown(images: Shaped[np.ndarray, "frames height width"]) -> Frames:
 
 
 def _geometry(dataset: Dataset) -> tuple[Window, tuple[float, float] | None]:
-    """Return the only region of 2-D tissue, or all of the picture, and the pixel's size in mm."""
+    """Return the only region of 2-D tissue, or all of the image, and the pixel's size in mm."""
     regions = [
         region
         for region in dataset.get("SequenceOfUltrasoundRegions", [])
@@ -151,7 +151,7 @@ def _geometry(dataset: Dataset) -> tuple[Window, tuple[float, float] | None]:
 
 
 def _box(region: Dataset, whole: Window) -> Window:
-    """Return a region's rows and columns; all of them where it does not lie in the picture."""
+    """Return a region's rows and columns; all of them where it does not lie in the image."""
     rows = slice(region.RegionLocationMinY0, region.RegionLocationMaxY1 + 1)
     columns = slice(region.RegionLocationMinX0, region.RegionLocationMaxX1 + 1)
     for part, all_of in zip((rows, columns), whole, strict=True):

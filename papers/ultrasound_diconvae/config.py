@@ -4,32 +4,83 @@ Where the source gives none, the reference paper's (Karaoğlu, Bilge, Uluer 2022
 common one, and the comment says so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from common.study.schema import (
+    Bounds,
+    CheckpointMinutes,
+    Count,
+    Counts,
+    Length,
+    LogEvery,
+    NonNegative,
+    Positive,
+    Share,
+    Whole,
+)
+
+# Pixels. The window of SSIM is 11 wide, and VGG16 halves images four times.
+Side = Annotated[int, Bounds(16)]
+Fraction = Annotated[float, Bounds(0, 1, open=True)]
+BelowOne = Annotated[float, Bounds(0, 0.9999)]
+Percents = Annotated[float, Bounds(0.01, 0.99)]
+Plane = Literal["thalamic", "ventricular", "cerebellum", "diverse"]
+Filter = Literal[
+    "lee",
+    "kuan",
+    "frost",
+    "mean",
+    "median",
+    "bilateral",
+    "total_variation",
+    "non_local_means",
+    "bm3d",
+]
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which pictures, at which size, and how they are split."""
+    """Which images, at which size, and how they are split."""
 
     dataset: Literal["fetal_planes", "hc18", "simulated"] = "fetal_planes"  # Zenodo 8265464
-    # Of fetal_planes only. The last one's pictures are HC18's: that is how the source merged both.
-    planes: tuple[str, ...] = ("thalamic", "ventricular", "cerebellum", "diverse")
-    height: int = 256
-    width: int = 256
-    split_seed: int = 0
-    train_fraction: float = 0.7  # of the subjects; the source does not say
-    validation_fraction: float = 0.15  # what is left of both is the test part
-    pictures: int = 120  # of the simulated data only
-    limit: int = 0  # pictures used, 0 = all: first one of each subject by name, then a second …
+    # Of fetal_planes only. The last one's images are HC18's: that is how the source merged both.
+    planes: Annotated[tuple[Plane, ...], Length(1)] = (
+        "thalamic",
+        "ventricular",
+        "cerebellum",
+        "diverse",
+    )
+    height: Side = 256
+    width: Side = 256
+    split_seed: Whole = 0
+    train_fraction: Fraction = 0.7  # of the subjects; the source does not say
+    validation_fraction: Fraction = 0.15  # what is left of both is the test part
+    images: Annotated[int, Bounds(3)] = 120  # of the simulated data only
+    limit: Whole = 0  # images used, 0 = all: first one of each subject by name, then a second …
+
+    def check(self) -> None:
+        """Raise ValueError where no part is left for testing, and for a plane given twice."""
+        if self.train_fraction + self.validation_fraction >= 1:
+            raise ValueError(
+                "data.train_fraction and data.validation_fraction: expected a sum below 1, so "
+                "that a test part is left"
+            )
+        _check_unique("data.planes", self.planes)
 
 
 @dataclass(frozen=True)
 class SpeckleConfig:
-    """Speckle put on pictures: Rayleigh noise of the reference paper."""
+    """Speckle put on images: Rayleigh noise of the reference paper."""
 
-    sigmas: tuple[float, ...] = (0.10, 0.25, 0.50, 0.75)  # for training and for the tests
-    centred: bool = False  # True: noise less its mean, which leaves the brightness as it is
+    # for training and for the tests
+    sigmas: Annotated[tuple[Positive, ...], Length(1)] = (0.10, 0.25, 0.50, 0.75)
+    centered: bool = False  # True: noise minus its mean, which leaves the brightness as it is
+
+    def check(self) -> None:
+        """Raise ValueError for sigmas that are written alike in the results."""
+        _check_unique("speckle.sigmas", [f"{sigma:g}" for sigma in self.sigmas])
 
 
 @dataclass(frozen=True)
@@ -41,54 +92,77 @@ class DenoiserConfig:
     (github.com/Anosen/speckle-denoising), the paper's own text not being at hand.
     """
 
-    filters: tuple[int, ...] = (256, 128, 64, 64)  # of each convolution down; in reverse up
-    dilations: tuple[int, ...] = (2, 2, 2, 2)  # of the same
-    pooled: int = 1  # convolutions down, from the first on, behind which 2x2 max pooling halves
-    dropout: float = 0.2
-    norm_momentum: float = 0.9  # PyTorch's default; neither says
+    filters: Counts = (256, 128, 64, 64)  # of each convolution down; in reverse up
+    dilations: Counts = (2, 2, 2, 2)  # of the same
+    pooled: Whole = 1  # convolutions down, from the first on, behind which 2x2 max pooling halves
+    dropout: BelowOne = 0.2
+    norm_momentum: BelowOne = 0.9  # PyTorch's default; neither says
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
+
+    def check(self) -> None:
+        """Raise ValueError unless the numbers describe a network."""
+        _check_levels("denoiser", "dilations", self.dilations, self.filters)
+        if self.pooled > len(self.filters):
+            raise ValueError(
+                f"denoiser.pooled: {self.pooled} of {len(self.filters)} denoiser.filters; pool "
+                "behind as many at most"
+            )
 
 
 @dataclass(frozen=True)
 class SegmenterConfig:
     """SegNet: VGG16's convolutions down, max-unpooling up."""
 
-    filters: tuple[int, ...] = (64, 128, 256, 512, 512)  # of every level
-    convolutions: tuple[int, ...] = (2, 2, 3, 3, 3)  # of every level, down and up
-    norm_momentum: float = 0.9  # PyTorch's default; the source does not say
+    filters: Counts = (64, 128, 256, 512, 512)  # of every level
+    convolutions: Counts = (2, 2, 3, 3, 3)  # of every level, down and up
+    norm_momentum: BelowOne = 0.9  # PyTorch's default; the source does not say
     dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def check(self) -> None:
+        """Raise ValueError unless the numbers describe a network."""
+        _check_levels("segmenter", "convolutions", self.convolutions, self.filters)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation of the denoiser, and of the segmenter on top of what it gives."""
+    """Optimization of the denoiser, and of the segmenter on top of what it gives."""
 
     loss: Literal["l1_msssim", "l1_perceptual", "l2_perceptual"] = "l1_msssim"
-    mix: float = 0.84  # weight of MS-SSIM beside L1 (Zhao et al. 2017); the source does not say
-    perceptual: float = 0.01  # weight of the VGG distance beside L1 or L2; the source does not say
+    mix: Share = 0.84  # weight of MS-SSIM beside L1 (Zhao et al. 2017); the source does not say
+    # weight of the VGG distance beside L1 or L2; the source does not say
+    perceptual: NonNegative = 0.01
     perceptual_layer: Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"] = "relu3_3"
-    epochs: int = 50
-    batch_size: int = 16  # the source does not say
-    learning_rate: float = 1e-3
+    epochs: Count = 50
+    batch_size: Count = 16  # the source does not say
+    learning_rate: Positive = 1e-3
     segmenter_loss: Literal["cross_entropy", "cross_entropy_dice"] = "cross_entropy"
-    segmenter_epochs: int = 50
-    segmenter_batch_size: int = 8
-    segmenter_learning_rate: float = 1e-3
+    segmenter_epochs: Count = 50
+    segmenter_batch_size: Count = 8
+    segmenter_learning_rate: Positive = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"  # of the rates; cosine falls to zero
-    strengths: tuple[float, ...] = ()  # parts of denoising, for more segmenters: a remedy
-    filters: tuple[str, ...] = ()  # classical ones, for more segmenters
-    joint: bool = False  # train denoiser and segmenter together too, by the latter's loss: a remedy
-    log_every: int = 10  # steps
-    checkpoint_minutes: float = 5.0  # changes no result
+    strengths: tuple[Percents, ...] = ()  # parts of denoising, for more segmenters: a mitigation
+    filters: tuple[Filter, ...] = ()  # classical ones, for more segmenters
+    # train denoiser and segmenter together too, by the latter's loss: a mitigation
+    joint: bool = False
+    log_every: LogEvery = 10  # steps
+    checkpoint_minutes: CheckpointMinutes = 5.0  # changes no result
+
+    def check(self) -> None:
+        """Raise ValueError for strengths and filters that would name a segmenter twice."""
+        for strength in self.strengths:
+            if abs(100 * strength - round(100 * strength)) > 1e-6:
+                raise ValueError(f"train.strengths: {strength:g}; expected whole percents")
+        _check_unique("train.strengths", [f"{strength:g}" for strength in self.strengths])
+        _check_unique("train.filters", self.filters)
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What is measured on the test pictures."""
+    """What is measured on the test images."""
 
-    batch_size: int = 16
-    cases: int = 6  # shown as pictures
-    keep_real_pictures: bool = True  # False: results show pictures of simulated data only
+    batch_size: Count = 16
+    cases: Count = 6  # shown as images
+    keep_real_images: bool = True  # False: results show images of simulated data only
 
 
 @dataclass(frozen=True)
@@ -101,3 +175,41 @@ class Config:
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def check(self) -> None:
+        """Raise ValueError for images that a network cannot halve once per pooling."""
+        halvings = {
+            "denoiser.pooled": self.denoiser.pooled,
+            "the levels of segmenter.filters": len(self.segmenter.filters),
+        }
+        for name, count in halvings.items():
+            if self.data.height % 2**count or self.data.width % 2**count:
+                raise ValueError(
+                    f"data.height = {self.data.height}, data.width = {self.data.width}: expected "
+                    f"multiples of {2**count} for {name}"
+                )
+
+
+def input_variants(config: Config) -> tuple[str, ...]:
+    """Return what segmenters are trained on: raw, denoised, partly denoised and filtered images.
+
+    `denoised50` is half of the image and half of the denoised one.
+    """
+    parts = [f"denoised{round(100 * strength)}" for strength in config.train.strengths]
+    return ("raw", "denoised", *parts, *config.train.filters)
+
+
+def _check_unique(name: str, values: Sequence[str | float]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{name}: {value} is duplicated")
+
+
+def _check_levels(
+    section: str, name: str, values: tuple[int, ...], filters: tuple[int, ...]
+) -> None:
+    if len(values) != len(filters):
+        raise ValueError(
+            f"{section}.{name}: {len(values)} values for {len(filters)} {section}.filters; give "
+            "one for each"
+        )

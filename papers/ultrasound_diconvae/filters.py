@@ -1,4 +1,4 @@
-"""The classical filters that Di-Conv-AE-Net is compared with, each on pictures [0, 1].
+"""The classical filters that Di-Conv-AE-Net is compared with, each on images [0, 1].
 
 Lee, Kuan and Frost estimate the clean value R of a pixel z from its window: with the window's mean
 m, its coefficient of variation C = s / m, and that of the speckle, c,
@@ -8,11 +8,11 @@ m, its coefficient of variation C = s / m, and that of the speckle, c,
     Frost    R = mean of the window weighted by exp(-k C² t),  t pixels from z                (3)
 
 and w = 0 where C is below c (Lee 1980, Kuan et al. 1985 and Frost et al. 1982 in the form that
-Lopes, Touzi & Nezry 1990 gave them). Windows end at the picture's edge; of an even size they reach
+Lopes, Touzi & Nezry 1990 gave them). Windows end at the image's edge; of an even size they reach
 one pixel less far behind than before. The others are SciPy's and scikit-image's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -39,7 +39,7 @@ DAMPING = 2.0  # k of equation (3): findpeaks's default
 
 @partial(jax.jit, static_argnames=("window", "speckle"))
 def lee(images: Images, window: int = WINDOW, speckle: float = SPECKLE) -> Images:
-    """Return equation (1). Matches findpeaks 2.7.5's `lee_filter` less its rounding.
+    """Return equation (1). Matches findpeaks 2.7.5's `lee_filter` minus its rounding.
 
     findpeaks's windows of an odd size w are ours of w - 1.
     """
@@ -85,19 +85,19 @@ def frost(
 
 
 def mean_filter(images: Images, window: int = WINDOW) -> Images:
-    """Return the mean of every window, with the picture mirrored at its edges (SciPy)."""
+    """Return the mean of every window, with the image mirrored at its edges (SciPy)."""
     return ndimage.uniform_filter(np.asarray(images), (1, window, window, 1))
 
 
 def median_filter(images: Images, window: int = WINDOW) -> Images:
-    """Return the median of every window, with the picture mirrored at its edges (SciPy)."""
+    """Return the median of every window, with the image mirrored at its edges (SciPy)."""
     return ndimage.median_filter(np.asarray(images), (1, window, window, 1))
 
 
 def bilateral(images: Images, sigma_spatial: float = 2.0) -> Images:
     """Return scikit-image's bilateral filter (Tomasi & Manduchi 1998).
 
-    Its tolerance of values is the picture's standard deviation.
+    Its tolerance of values is the image's standard deviation.
     """
     run = partial(restoration.denoise_bilateral, sigma_spatial=sigma_spatial, mode="symmetric")
     return _each(run, images)
@@ -162,10 +162,17 @@ def available() -> dict[str, Filter]:
     return {name: run for name, run in BASELINES.items() if name not in skipped()}
 
 
-def noise_level(image: Float[np.ndarray, "height width"]) -> float:
-    """Return the standard deviation of noise as if it were one over the picture (Immerkær 1996).
+def check_available(names: Iterable[str]) -> None:
+    """Raise InputError where a baseline of these names cannot run here."""
+    for name in names:
+        if reason := skipped().get(name):
+            raise InputError(f"train.filters: {name}: {reason}")
 
-    From what is left when every 3x3 window's trend is taken off. The speckle of a picture with much
+
+def noise_level(image: Float[np.ndarray, "height width"]) -> float:
+    """Return the standard deviation of noise as if it were one over the image (Immerkær 1996).
+
+    From what is left when every 3x3 window's trend is taken off. The speckle of an image with much
     black around the sector is louder than that.
     """
     left = ndimage.convolve(image, np.outer([1, -2, 1], [1, -2, 1]))[1:-1, 1:-1]
@@ -175,17 +182,17 @@ def noise_level(image: Float[np.ndarray, "height width"]) -> float:
 def _moments(images: Images, window: int) -> tuple[Array, Array]:
     """Return mean and coefficient of variation of each pixel's window; of a black window C is 0."""
     if window < 2:
-        raise InputError(f"window of {window} pixels: wanted 2 up")
+        raise InputError(f"window of {window} pixels: expected at least 2")
     pads = ((0, 0), *[(window // 2, (window - 1) // 2)] * 2, (0, 0))
 
     def sums(x: AnyArray) -> Array:
         return lax.reduce_window(x, 0.0, lax.add, (1, window, window, 1), (1, 1, 1, 1), pads)
 
-    centre = images.mean((1, 2, 3), keepdims=True)  # squares about it keep float32's digits
+    center = images.mean((1, 2, 3), keepdims=True)  # squares about it keep float32's digits
     count = sums(jnp.ones_like(images[:1]))
-    shift = sums(images - centre) / count
-    variance = jnp.maximum(sums(jnp.square(images - centre)) / count - shift**2, 0)
-    mean = centre + shift
+    shift = sums(images - center) / count
+    variance = jnp.maximum(sums(jnp.square(images - center)) / count - shift**2, 0)
+    mean = center + shift
     return mean, jnp.sqrt(variance) / _positive(mean)
 
 
@@ -200,6 +207,6 @@ def _positive(x: Array) -> Array:
 
 
 def _each(run: Callable[[np.ndarray], np.ndarray], images: Images) -> np.ndarray:
-    """Return `run` of every picture [height width], float32 in [0, 1]."""
+    """Return `run` of every image [height width], float32 in [0, 1]."""
     found = [run(np.asarray(image[..., 0], np.float64)) for image in images]
     return np.clip(np.stack(found), 0, 1).astype(np.float32)[..., None]

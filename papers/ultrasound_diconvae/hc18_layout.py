@@ -3,11 +3,11 @@
     training_set_pixel_size_and_HC.csv     filename, pixel size(mm), head circumference (mm)
     training_set/010_HC.png                8 bits, mostly 540 rows of 800 pixels
     training_set/010_HC_Annotation.png     255 on a thin line around the head
-    training_set/010_2HC.png …             another picture of the same examination
+    training_set/010_2HC.png …             another image of the same examination
 
 The line is an ellipse, the one whose circumference the table gives: fitted to the line it returns
 the table's circumference within 0.03%. So a mask is all that lies inside the fitted ellipse, which
-neither a gap in the line nor a head that the picture's edge cuts can spoil.
+neither a gap in the line nor a head that the image's edge cuts can spoil.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from jaxtyping import Bool
 from common.data.raw import BadFile, existing, number, read_table
 from common.errors import InputError
 from common.metrics.ellipse import Ellipse, fit
-from papers.ultrasound_diconvae.picture import Picture, read_grey, resize_image, resize_labels
+from papers.ultrasound_diconvae.image import LabeledImage, read_gray, resize_image, resize_labels
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 FILE, PIXEL, CIRCUMFERENCE = "filename", "pixel size(mm)", "head circumference (mm)"
 NAME = re.compile(r"(\d+)_(\d*)HC\.png")
 OUTLINE = "_Annotation.png"
 NEAR = 3.0  # pixels: how far from the ellipse the line may lie
-COVERED = 0.75  # of the ellipse inside the picture: how much of it the line must follow
+COVERED = 0.75  # of the ellipse inside the image: how much of it the line must follow
 SAME = 0.03  # of the table's circumference: how far the ellipse's may be from it
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of the listing: its file, its outline's, and its row of the table."""
+    """One image of the listing: its file, its outline's, and its row of the table."""
 
-    picture: Path
+    image: Path
     row: dict[str, str]
 
     @property
     def name(self) -> str:
-        """The picture's name without its suffix."""
-        return self.picture.stem
+        """The image's name without its suffix."""
+        return self.image.stem
 
     @property
     def subject(self) -> str:
@@ -53,42 +53,42 @@ class Entry:
     @property
     def outline(self) -> Path:
         """The file with the line around the head."""
-        return self.picture.with_name(self.name + OUTLINE)
+        return self.image.with_name(self.name + OUTLINE)
 
 
 def files(raw: Path) -> list[Path]:
-    """Return the table, the pictures and the outlines, given their folder or one around it."""
+    """Return the table, the images and the outlines, given their folder or one around it."""
     root = _root(raw)
     return [root / TABLE, *sorted((root / "training_set").glob("*.png"))]
 
 
 def listing(raw: Path) -> tuple[list[Entry], list[str]]:
-    """Return the pictures by name, and what is wrong with the table, "name: reason".
+    """Return the images by name, and what is wrong with the table, "name: reason".
 
-    Raises `InputError` where there is no table, or not one picture.
+    Raises `InputError` where there is no table, or not one image.
     """
     table, *pngs = files(raw)
     rows = {row[FILE]: row for row in read_table(table, (FILE, PIXEL, CIRCUMFERENCE))}
-    pictures = [path for path in pngs if NAME.fullmatch(path.name)]
-    if not pictures:
+    images = [path for path in pngs if NAME.fullmatch(path.name)]
+    if not images:
         raise InputError(f"--raw {raw}: no training_set/<number>_HC.png beside {TABLE}")
-    there = {path.name for path in pictures}
-    bad = [f"{path.name}: not in {table.name}" for path in pictures if path.name not in rows]
-    bad += [f"{name}: in {table.name}, but no such picture" for name in rows if name not in there]
-    return [Entry(path, rows[path.name]) for path in pictures if path.name in rows], bad
+    there = {path.name for path in images}
+    bad = [f"{path.name}: not in {table.name}" for path in images if path.name not in rows]
+    bad += [f"{name}: in {table.name}, but no such image" for name in rows if name not in there]
+    return [Entry(path, rows[path.name]) for path in images if path.name in rows], bad
 
 
-def read(entry: Entry, height: int, width: int) -> Picture:
-    """Return one picture at the given size, 1 where the head is, or raise `BadFile`."""
+def read(entry: Entry, height: int, width: int) -> LabeledImage:
+    """Return one image at the given size, 1 where the head is, or raise `BadFile`."""
     row = entry.row
     pixel = number(row[PIXEL], PIXEL, 0.01, 1.0)
     circumference = number(row[CIRCUMFERENCE], CIRCUMFERENCE, 10.0, 500.0)
-    image = read_grey(entry.picture)
+    image = read_gray(entry.image)
     if not entry.outline.is_file():
         raise BadFile(f"has no {entry.outline.name}")
-    line = read_grey(entry.outline) > 127
+    line = read_gray(entry.outline) > 127
     if line.shape != image.shape:
-        raise BadFile(f"{entry.outline.name} is {line.shape}, its picture {image.shape}")
+        raise BadFile(f"{entry.outline.name} is {line.shape}, its image {image.shape}")
     try:
         ellipse = outlined(line)
     except BadFile as reason:
@@ -99,7 +99,7 @@ def read(entry: Entry, height: int, width: int) -> Picture:
             f"{entry.outline.name} measures {measured:.1f} mm, {TABLE} says {circumference:.1f}"
         )
     rows, columns = image.shape
-    return Picture(
+    return LabeledImage(
         name=entry.name,
         subject=entry.subject,
         plane="diverse",
@@ -127,7 +127,7 @@ def outlined(line: Bool[np.ndarray, "height width"]) -> Ellipse:
 
 
 def _followed(ellipse: Ellipse, line: Bool[np.ndarray, "height width"]) -> float:
-    """Return how much of the ellipse inside the picture has a pixel of the line beside it."""
+    """Return how much of the ellipse inside the image has a pixel of the line beside it."""
     turn = np.linspace(0, 2 * np.pi, 360, endpoint=False)
     along, across = ellipse.major * np.cos(turn), ellipse.minor * np.sin(turn)
     cos, sin = np.cos(ellipse.angle), np.sin(ellipse.angle)

@@ -1,51 +1,41 @@
-"""What a segmenter is shown: pictures as they are, denoised, partly denoised, or filtered."""
+"""What a segmenter is given: images as they are, denoised, partly denoised, or filtered."""
 
-import jax
+from collections.abc import Callable
+
+import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jaxtyping import UInt8
+from jaxtyping import Array, Float, UInt8
 
-from common.data.loader import in_batches
-from papers.ultrasound_diconvae.config import Config
 from papers.ultrasound_diconvae.filters import BASELINES
 from papers.ultrasound_diconvae.models.denoiser import DiConvAE
 
-Pictures = UInt8[np.ndarray, "pictures height width 1"]
+Images = UInt8[np.ndarray, "images height width 1"]
+Denoiser = Callable[[Images], Float[np.ndarray, "images height width 1"]]
 
 
-def kinds(config: Config) -> tuple[str, ...]:
-    """Return the kinds of pictures that segmenters are trained on.
+def make_inputs(variant: str, images: Images, denoiser: Denoiser | None) -> Images:
+    """Return a variant of `config.input_variants` of the images, in their order.
 
-    `denoised50` is half of the picture and half of the denoised one.
+    `denoiser` returns denoised images in [0, 1], as a predictor with `denoise` does; variants that
+    are not denoised need none.
     """
-    parts = [f"denoised{round(100 * strength)}" for strength in config.train.strengths]
-    return ("raw", "denoised", *parts, *config.train.filters)
+    if variant == "raw":
+        return images
+    if not variant.startswith("denoised"):
+        return in_8_bits(np.asarray(BASELINES[variant](images.astype(np.float32) / 255)))
+    if denoiser is None:
+        raise ValueError(f"{variant} images need a denoiser")
+    strength = np.float32(variant.removeprefix("denoised") or 100) / 100
+    return in_8_bits(images / np.float32(255) * (1 - strength) + strength * denoiser(images))
 
 
-class Inputs:
-    """Every kind of pictures, as 8-bit ones."""
-
-    def __init__(self, config: Config, denoiser: DiConvAE):
-        graph, state = nnx.split(denoiser)
-        self._size = config.evaluate.batch_size
-        self._run = jax.jit(lambda images: nnx.merge(graph, state)(images / 255))
-
-    def __call__(self, kind: str, images: Pictures) -> Pictures:
-        """Return the pictures of a kind, in the order of `images`."""
-        if kind == "raw":
-            return images
-        if not kind.startswith("denoised"):
-            return in_8_bits(np.asarray(BASELINES[kind](images.astype(np.float32) / 255)))
-        strength = np.float32(kind.removeprefix("denoised") or 100) / 100
-        return in_8_bits(
-            images / np.float32(255) * (1 - strength) + strength * self._denoised(images)
-        )
-
-    def _denoised(self, images: Pictures) -> np.ndarray:
-        """Return denoised pictures in [0, 1]."""
-        return in_batches(self._run, images.astype(np.float32), self._size)
+def denoise(
+    network: DiConvAE, images: UInt8[Array, "batch height width 1"]
+) -> Float[Array, "batch height width 1"]:
+    """Return denoised images in [0, 1]."""
+    return network(images.astype(jnp.float32) / 255)
 
 
-def in_8_bits(images: np.ndarray) -> Pictures:
-    """Return pictures of [0, 1] as an 8-bit PNG holds them."""
+def in_8_bits(images: np.ndarray) -> Images:
+    """Return images of [0, 1] as an 8-bit PNG holds them."""
     return np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)

@@ -6,7 +6,7 @@
 
 with m `mix`, p `perceptual`, and f the features of VGG16 at one of its layers (Johnson et al. 2016,
 equation 2). (1) is Zhao et al. 2017's, without the Gaussian weights of its L1 term. Five scales
-of MS-SSIM need 161 pixels a side; of smaller pictures as many scales are taken as fit, with the
+of MS-SSIM need 161 pixels a side; of smaller images as many scales are taken as fit, with the
 weights of those scaled up to 1 in sum: another scale of values, but the same use as a loss.
 """
 
@@ -29,10 +29,10 @@ SMOOTH = 1.0  # pixels, of the Dice loss: a class that a batch has not costs not
 def denoising_loss(
     output: Images, clean: Images, config: TrainConfig, network: PerceptualNetwork | None = None
 ) -> Float[Array, ""]:
-    """Return the config's loss of pictures [0, 1] against clean ones, mean over the batch.
+    """Return the config's loss of images [0, 1] against clean ones, mean over the batch.
 
     `network` is the VGG16 of LPIPS, from `common.pretrained.perceptual`, of which the trunk is
-    used. Raises InputError where a perceptual loss gets none, and for pictures smaller than
+    used. Raises InputError where a perceptual loss gets none, and for images smaller than
     MS-SSIM's window.
     """
     difference = output - clean
@@ -51,14 +51,14 @@ def denoising_loss(
 def perceptual_distance(
     network: PerceptualNetwork, x: Images, y: Images, layer: str
 ) -> Float[Array, ""]:
-    """Return the mean squared difference of VGG16's features of pictures [0, 1] at one layer."""
+    """Return the mean squared difference of VGG16's features of images [0, 1] at one layer."""
     tap = TAPS.index(layer)
     f, g = (perceptual_features(network, images)[tap] for images in (x, y))
     return jnp.square(f - g).mean()
 
 
 def ms_weights(height: int, width: int) -> tuple[float, ...]:
-    """Return MS-SSIM's weights of the scales that pictures of this size have, 1 in sum.
+    """Return MS-SSIM's weights of the scales that images of this size have, 1 in sum.
 
     Raises InputError where not even one has.
     """
@@ -68,7 +68,7 @@ def ms_weights(height: int, width: int) -> tuple[float, ...]:
         if min(height, width) >= (WINDOW - 1) * 2**scale + 1
     ]
     if not fits:
-        raise InputError(f"MS-SSIM of {height}x{width}: wanted {WINDOW}x{WINDOW} up")
+        raise InputError(f"MS-SSIM of {height}x{width}: expected at least {WINDOW}x{WINDOW}")
     weights = MS_WEIGHTS[: len(fits)]
     return tuple(weight / sum(weights) for weight in weights) if len(fits) < 5 else weights
 

@@ -1,37 +1,37 @@
-"""The user's own ultrasound, denoised and segmented: pictures and DICOM files of any size.
+"""The user's own ultrasound, denoised and segmented: images and DICOM files of any size.
 
-The segmenter is the one that was trained on pictures as they are, and is shown these: the source
-found that it does better so than on denoised ones. Denoised pictures are for the eye.
+The segmenter is the one that was trained on images as they are, and is shown these: the source
+found that it does better so than on denoised ones. Denoised images are for the eye.
 """
 
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float, Num, UInt8
 from matplotlib.colors import to_rgb
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
 from common.data.images import paste, resize_8_bits
-from common.data.loader import in_batches
 from common.data.raw import BadFile, refusal
 from common.data.user_files import TIFF, check_output, pages, picture, shown, write
 from common.metrics.biometry import head_circumference
+from common.nn.predictor import Predictor, in_batches
+from common.pipeline.trained import Trained, find
 from common.results.figures import png, spread_out
-from common.study.trained import network_config, network_folder
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae.clips import KINDS, Clip, Frames, read
-from papers.ultrasound_diconvae.config import Config
+from papers.ultrasound_diconvae.config import Config, DataConfig
 from papers.ultrasound_diconvae.data import classes_of
-from papers.ultrasound_diconvae.inputs import Inputs, in_8_bits
-from papers.ultrasound_diconvae.picture import CLASSES
-from papers.ultrasound_diconvae.train import restore
+from papers.ultrasound_diconvae.image import CLASSES
+from papers.ultrasound_diconvae.inputs import denoise, in_8_bits, make_inputs
+from papers.ultrasound_diconvae.models.segnet import SegNet
+from papers.ultrasound_diconvae.train import load_network
 
 SHOWN = 12  # frames of a clip, at most
 SEGMENTER = "segmenter_raw"
@@ -49,48 +49,42 @@ def predict(
     are written when all of them are computed. Raises `InputError` for what cannot be used or would
     be overwritten.
     """
-    folder = network_folder(checkpoint)
-    config = network_config(folder, Config())
+    trained = find(checkpoint, "ultrasound_diconvae", Config())
     counts = dict(KINDS.checked(source, lambda file: len(read(file).frames), skip_bad))
     targets = {file: _targets(file, count, source, out) for file, count in counts.items()}
     check_output(source, out, [target for three in targets.values() for target in three])
-    print(f"networks: {folder}", file=sys.stderr)
-    batch = min(config.evaluate.batch_size, max(counts.values()))  # of frames
-    config = replace(config, evaluate=replace(config.evaluate, batch_size=batch))
-    networks = Networks(folder, config)
+    print(f"networks: {trained.source}", file=sys.stderr)
+    batch = min(trained.config.evaluate.batch_size, max(counts.values()))  # of frames
+    predictor = load_predictor(trained, batch)
     rows = []
     for file in tqdm(counts, "segmenting", unit="file", delay=2, disable=None):
         try:
             clip = read(file)
         except BadFile as reason:  # good when it was checked
             raise refusal(f"--input {source}", [f"{file.name}: {reason}"]) from None
-        denoised, labels = networks(clip)
-        overlay = _overlay(clip, labels, networks.classes, file.name)
+        denoised, labels = predictor(clip)
+        overlay = _overlay(clip, labels, predictor.classes, file.name)
         contents = (*(_content(frames, targets[file][0]) for frames in (denoised, labels)), overlay)
         write(dict(zip(targets[file], contents, strict=True)))
-        found = measures(clip, labels, networks.classes)
+        measured = measures(clip, labels, predictor.classes)
         written = [str(target) for target in targets[file]]
-        rows.append({"file": shown(file, source), **found, "written": written})
+        rows.append({"file": shown(file, source), **measured, "written": written})
     return rows
 
 
-class Networks:
+class ClipPredictor:
     """A trained denoiser and segmenter as a function of clips of any size.
 
-    What shows tissue is brought to the networks' size as the study's pictures are, by means over
-    areas. Denoised pictures and the classes' probabilities go back bilinearly, and a pixel's class
+    What shows tissue is brought to the networks' size as the study's images are, by means over
+    areas. Denoised images and the classes' probabilities go back bilinearly, and a pixel's class
     is the one that is most probable there. What is around the tissue stays, and is background.
     """
 
-    def __init__(self, folder: Path, config: Config):
-        self.classes = classes_of(config.data.dataset)
-        self._data, self._size = config.data, config.evaluate.batch_size
-        count = len(self.classes)
-        self._inputs = Inputs(config, restore(folder, "denoiser", config, count))
-        graph, state = nnx.split(restore(folder, SEGMENTER, config, count))
-        self._chances = jax.jit(
-            lambda images: jax.nn.softmax(nnx.merge(graph, state)(images / 255))
-        )
+    def __init__(self, denoiser: Any, segmenter: Any, data: DataConfig, batch_size: int):
+        self.classes = classes_of(data.dataset)
+        self._data, self._size = data, batch_size
+        self._denoiser = Predictor(denoiser, denoise, batch_size)
+        self._segmenter = Predictor(segmenter, probabilities, batch_size)
 
     def __call__(self, clip: Clip) -> tuple[Frames, Frames]:
         """Return the denoised frames, and the labels of all of their pixels."""
@@ -102,19 +96,38 @@ class Networks:
         return denoised, paste(labels, clip.tissue, *clip.frames.shape[1:])
 
     def _denoised(self, frames: Frames) -> Frames:
-        images = self._inputs("denoised", self._seen(frames)) / np.float32(255)
-        return in_8_bits(np.asarray(_resized(images, *frames.shape[1:])))[..., 0]
+        images = make_inputs("denoised", self._to_networks(frames), self._denoiser) / np.float32(
+            255
+        )
+        return in_8_bits(np.asarray(_at_size(images, *frames.shape[1:])))[..., 0]
 
     def _labels(self, frames: Frames) -> Frames:
-        chances = _resized(self._chances(self._seen(frames)), *frames.shape[1:])
+        chances = _at_size(self._segmenter(self._to_networks(frames)), *frames.shape[1:])
         return np.asarray(chances.argmax(-1)).astype(np.uint8)
 
-    def _seen(self, frames: Frames) -> UInt8[np.ndarray, "frames rows columns 1"]:
+    def _to_networks(self, frames: Frames) -> UInt8[np.ndarray, "frames rows columns 1"]:
+        """Return the frames at the networks' size."""
         return resize_8_bits(frames[..., None], self._data.height, self._data.width)
 
 
+def load_predictor(trained: Trained, batch_size: int) -> ClipPredictor:
+    """Return the trained networks as a function of clips."""
+    config: Config = trained.config
+    denoiser, segmenter = (
+        load_network(trained.folder(name), name, config) for name in ("denoiser", SEGMENTER)
+    )
+    return ClipPredictor(denoiser, segmenter, config.data, batch_size)
+
+
+def probabilities(
+    network: SegNet, images: UInt8[Array, "batch height width 1"]
+) -> Float[Array, "batch height width classes"]:
+    """Return the probability of every class in every pixel."""
+    return jax.nn.softmax(network(images.astype(jnp.float32) / 255))
+
+
 @partial(jax.jit, static_argnums=(1, 2))
-def _resized(
+def _at_size(
     images: Float[Array | np.ndarray, "frames rows columns channels"], height: int, width: int
 ) -> Float[Array, "frames {height} {width} channels"]:
     """Return the images at another size, bilinear; over more pixels where they become smaller."""
@@ -145,12 +158,12 @@ def _median(values: Num[np.ndarray, " frames"]) -> float | None:
 
 
 def _overlay(clip: Clip, labels: Frames, classes: tuple[str, ...], name: str) -> bytes:
-    """Return a PNG: the frame with outlines in the classes' colours, of a clip a sheet of some."""
+    """Return a PNG: the frame with outlines in the classes' colors, of a clip a sheet of some."""
     if len(labels) == 1:
         return picture(_outlined(clip.frames[0], labels[0]))
-    found = np.array([one.any() for one in labels])
-    chosen = spread_out(found, SHOWN)
-    note = f"{name}: something found in {found.sum()} of {len(found)} frames"
+    marked = np.array([one.any() for one in labels])
+    chosen = spread_out(marked, SHOWN)
+    note = f"{name}: something predicted in {marked.sum()} of {len(marked)} frames"
     titles = [f"frame {i + 1}" for i in chosen]
     ratio = clip.mm[0] / clip.mm[1] if clip.mm else 1.0
     return png(figures.sheet(clip.frames[chosen], labels[chosen], titles, classes, note, ratio))
@@ -160,9 +173,9 @@ def _outlined(
     frame: UInt8[np.ndarray, "height width"], labels: UInt8[np.ndarray, "height width"]
 ) -> UInt8[np.ndarray, "height width 3"]:
     image = np.repeat(frame[..., None], 3, -1)
-    for name, (_, colour) in figures.OUTLINES.items():
+    for name, (_, color) in figures.OUTLINES.items():
         mask = labels == CLASSES.index(name)
-        image[mask & ~binary_erosion(mask)] = np.rint(255 * np.array(to_rgb(colour)))
+        image[mask & ~binary_erosion(mask)] = np.rint(255 * np.array(to_rgb(color)))
     return image
 
 

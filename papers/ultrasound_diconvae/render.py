@@ -1,4 +1,4 @@
-"""Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
+"""Tables and figures of a results folder, from its metrics, manifest and images alone."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from common.results import tables
 from common.results.figures import save
 from common.results.folder import contents
 from papers.ultrasound_diconvae import figures
-from papers.ultrasound_diconvae.picture import CLASSES
+from papers.ultrasound_diconvae.image import CLASSES
 
 Seeds = dict[str, dict[str, Any]]
 
@@ -20,19 +20,19 @@ def render(results: Path) -> None:
         tables.write(table, results / "tables", name)
     drawn = {
         "segmentation": figures.segmentation(seeds, note),
-        "despeckling": figures.despeckling(seeds, note),
+        "simulated_speckle": figures.simulated_speckle(seeds, note),
         "causes": figures.causes(seeds, note),
         "learning_curves": figures.learning(seeds, note),
     }
     if samples:
         drawn["cases"] = figures.cases(samples, note)
-        drawn["stray_colours"] = figures.stray_colours(samples, note)
+        drawn["off_palette_colors"] = figures.off_palette_colors(samples, note)
     for name, figure in drawn.items():
         save(figure, results / "figures" / f"{name}.png")
 
 
 def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
-    """Return what each kind of picture is worth, over seeds."""
+    """Return what each input variant is worth, over seeds."""
     first = next(iter(seeds.values()))
 
     def rows(section: str, measures: tuple[str, ...]) -> tuple[tuple[tables.Cell, ...], ...]:
@@ -47,44 +47,44 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
     shown = first["segmentation"]["raw"]["classes"]
     classes = [name for name in CLASSES if name in shown]
     measures: tuple[str, ...] = ("dice", "area_ratio", "hc_error_mm")
-    columns: tuple[str, ...] = ("Dice", "area, found / true", "head circumference, error in mm")
+    columns: tuple[str, ...] = ("Dice", "area, predicted / true", "head circumference, error in mm")
     measures += tuple(f"classes.{name}.{m}" for name in classes for m in ("dice", "hd95"))
     # the circumference is known where the pixel's size is
     unit = "pixels" if first["segmentation"]["raw"]["hc_error_mm"] is None else "mm"
     columns += tuple(f"{name}: {m}" for name in classes for m in ("Dice", f"HD95, {unit}"))
-    cleaning = ("speckle_index", "looks", "edge_preservation")
-    known = figures.QUALITY if "psnr" in first["cleaning"]["raw"] else {}
+    cleanness = ("speckle_index", "enl", "edge_preservation")
+    known = figures.QUALITY if "psnr" in first["despeckling"]["raw"] else {}
     return {
         "segmentation": tables.Table(
-            f"SegNet trained and tested on each kind of picture. {note}",
-            ("pictures", *columns),
+            f"SegNet trained and tested on each input variant. {note}",
+            ("images", *columns),
             rows("segmentation", measures),
         ),
-        "crossed": tables.Table(
-            f"SegNet trained on one kind of picture, tested on another. {note}",
+        "train_test_mismatch": tables.Table(
+            f"SegNet trained on one input variant, tested on another. {note}",
             ("trained on, tested on", *columns),
-            rows("crossed", measures),
-        ),
-        "cleaning": tables.Table(
-            f"What is left of speckle and of edges in test pictures. {note}",
-            ("pictures", "speckle index", "ENL, even window", "edge preservation", *known.values()),
-            rows("cleaning", (*cleaning, *known)),
+            rows("train_test_mismatch", measures),
         ),
         "despeckling": tables.Table(
-            f"Test pictures found again under Rayleigh speckle. {note}",
-            ("sigma", "pictures", *figures.QUALITY.values()),
+            f"What is left of speckle and of edges in test images. {note}",
+            ("images", "speckle index", "ENL, even window", "edge preservation", *known.values()),
+            rows("despeckling", (*cleanness, *known)),
+        ),
+        "simulated_speckle": tables.Table(
+            f"Test images recovered from Rayleigh speckle. {note}",
+            ("sigma", "images", *figures.QUALITY.values()),
             tuple(
                 (sigma, *row)
-                for sigma in sorted(first["speckle"], key=float)
-                for row in rows(f"speckle.{sigma}", tuple(figures.QUALITY))
+                for sigma in sorted(first["simulated_speckle"], key=float)
+                for row in rows(f"simulated_speckle.{sigma}", tuple(figures.QUALITY))
             ),
         ),
-        "stray_colours": tables.Table(
-            f"Pixels of no class's colour after colour masks are made smaller by a third. {note}",
+        "off_palette_colors": tables.Table(
+            f"Pixels of no class's color after color masks are made smaller by a third. {note}",
             ("interpolation", "share of pixels"),
             tuple(
-                (how, tables.over_seeds(seeds, f"stray_colours.{how}"))
-                for how in sorted(first["stray_colours"], reverse=True)
+                (how, tables.over_seeds(seeds, f"off_palette_colors.{how}"))
+                for how in sorted(first["off_palette_colors"], reverse=True)
             ),
         ),
     }

@@ -1,11 +1,11 @@
-"""Speckle put on pictures, as the reference paper does (Karaoğlu, Bilge, Uluer 2022).
+"""Speckle put on images, as the reference paper does (Karaoğlu, Bilge, Uluer 2022).
 
 The paper's abstract: "speckle noises with Rayleigh distribution at four different noise levels
 (sigma = 0.10, 0.25, 0.50, 0.75) are added to ultrasound images". Its equations were not at hand.
 Speckle being multiplicative noise, the form here is the common one (MATLAB's imnoise "speckle",
 with another distribution): (1) y = clip(x + x n, 0, 1), n ~ Rayleigh(sigma) for each pixel alone,
 drawn by n = sigma sqrt(-2 ln U). As n has the mean sigma sqrt(pi/2) it brightens: by 12.5% at 0.10
-and by 94% at 0.75. (2) With `centred` the mean is taken off n, and the brightness stays.
+and by 94% at 0.75. (2) With `centered` the mean is taken off n, and the brightness stays.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def speckled(
     images: Images,
     sigma: float | Float[Array, "*sigmas"],
     *,
-    centred: bool = False,
+    centered: bool = False,
 ) -> Images:
-    """Return pictures of [0, 1] with speckle, by equation 1 or 2, again in [0, 1].
+    """Return images of [0, 1] with speckle, by equation 1 or 2, again in [0, 1].
 
-    `sigma` is one number, or one for each picture in a shape that broadcasts: [batch, 1, 1, 1].
+    `sigma` is one number, or one for each image in a shape that broadcasts: [batch, 1, 1, 1].
     """
     noise = rayleigh(key, images.shape, sigma)
-    if centred:
+    if centered:
         noise = noise - RAYLEIGH_MEAN * jnp.asarray(sigma)
     return jnp.clip(images + images * noise, 0, 1).astype(images.dtype)

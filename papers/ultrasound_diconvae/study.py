@@ -1,55 +1,66 @@
-"""What the command line calls: the study's data sets, its four steps, and prediction.
-
-A step imports what it needs when it is called, so that listing the studies stays quick.
-"""
+"""The study as the command line is handed it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from common.study.protocol import DatasetInfo, Evaluation, Run
-from papers.ultrasound_diconvae.config import Config
+from common.data.prepared import Examples, Prepared, Reading
+from common.study.protocol import Evaluation, Network, Run, Study, Unit
+from papers.ultrasound_diconvae import claims
+from papers.ultrasound_diconvae.config import Config, DataConfig, input_variants
+from papers.ultrasound_diconvae.datasets import DATASETS
+from papers.ultrasound_diconvae.image import LabeledImage
 
-if TYPE_CHECKING:
-    from papers.ultrasound_diconvae.data import Prepared
+SEGMENTER = (
+    "segmenter",
+    "train.segmenter_loss",
+    "train.segmenter_epochs",
+    "train.segmenter_batch_size",
+    "train.segmenter_learning_rate",
+    "train.schedule",
+)
+DENOISER = (
+    "speckle",
+    "denoiser",
+    "train.loss",
+    "train.mix",
+    "train.perceptual",
+    "train.perceptual_layer",
+    "train.epochs",
+    "train.batch_size",
+    "train.learning_rate",
+    "train.schedule",
+)
 
-published = Config()
 
-datasets = {
-    "fetal_planes": DatasetInfo(
-        "Zenodo 8265464: fetal head ultrasound of four planes with masks of brain, CSP and LV",
-        stand_in=False,
-        raw="the folders of the planes, each with pictures, masks and labelmap.txt",
-    ),
-    "hc18": DatasetInfo(
-        "HC18: fetal heads with outlines and circumferences (van den Heuvel et al. 2018)",
-        stand_in=False,  # the source mixed it into its data
-        raw="training_set and training_set_pixel_size_and_HC.csv",
-    ),
-    "simulated": DatasetInfo(
-        "simulated fetal heads: speckle from scatterers and a point-spread function",
-        stand_in=True,
-    ),
-}
+def networks(config: Config) -> dict[str, Network]:
+    """Return the denoiser, a segmenter for every variant of its input, and both as one network."""
+    named = {"denoiser": Network(DENOISER)}
+    for variant in input_variants(config):
+        after = ("denoiser",) if variant.startswith("denoised") else ()
+        named[f"segmenter_{variant}"] = Network(SEGMENTER, after)
+    if config.train.joint:
+        named["joint"] = Network(SEGMENTER, ("denoiser",))
+    return named
 
 
-def prepare(run: Run) -> Prepared:
-    """Check the raw files and write the data set, unless it is there already."""
+def examples(config: DataConfig, reading: Reading[LabeledImage]) -> Examples:
+    """Return the images of every part as examples."""
     from papers.ultrasound_diconvae import data
 
-    return data.prepare(run.config.data, run.data_folder, run.raw, run.skip_bad)
+    return data.examples(config, reading)
 
 
-def train(run: Run, prepared: Prepared, seed: int) -> None:
-    """Train the networks of one seed, from their last checkpoints on."""
-    from papers.ultrasound_diconvae.train import train as train_seed
+def train(unit: Unit[Config], prepared: Prepared) -> None:
+    """Train one network of one seed, from its last checkpoint on."""
+    from papers.ultrasound_diconvae.train import train as train_unit
 
-    train_seed(run, prepared, seed)
+    train_unit(unit, prepared)
 
 
-def evaluate(run: Run, prepared: Prepared, seed: int) -> Evaluation:
-    """Denoise and segment the test pictures of one trained seed and measure."""
+def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
+    """Denoise and segment the test images of one trained seed and measure."""
     from papers.ultrasound_diconvae.evaluate import evaluate as evaluate_seed
 
     return evaluate_seed(run, prepared, seed)
@@ -69,3 +80,17 @@ def render(results: Path) -> None:
     from papers.ultrasound_diconvae.render import render as render_results
 
     render_results(results)
+
+
+STUDY = Study(
+    folder=Path(__file__).parent,
+    published=Config(),
+    datasets=DATASETS,
+    networks=networks,
+    examples=examples,
+    train=train,
+    evaluate=evaluate,
+    render=render,
+    claims=claims,
+    predict=predict,
+)

@@ -85,9 +85,9 @@ def test_confusion_matrix_laws(seed, cut):
 
 
 def test_labels_that_are_refused():
-    with pytest.raises(InputError, match="predicted: labels 0 to 2, wanted 0 to 1"):
+    with pytest.raises(InputError, match=r"predicted: labels 0 to 2, .* 0 to 1"):
         confusion_matrix(PREDICTED, TARGET % 2, 2)
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="one shape"):
         confusion_matrix(PREDICTED, TARGET[:9], CLASSES)
     with pytest.raises(InputError, match="at least one value"):
         confusion_matrix(PREDICTED[:0], TARGET[:0], CLASSES)
@@ -145,6 +145,7 @@ def test_areas_laws(seed):
     np.testing.assert_allclose(average_precision(tied, positive), positive.mean(), rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_class_alone_has_the_documented_values():
     scores, none = np.array([0.1, 0.7]), np.array([False, False])
     assert np.isnan([auroc(scores, none), auroc(scores, ~none)]).all()
@@ -157,11 +158,11 @@ def test_scores_that_are_refused(measure):
     positive = TARGET == 1
     with pytest.raises(InputError, match="scores: NaN"):
         measure(np.where(positive, np.nan, 1.0), positive)
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="one shape"):
         measure(SCORES[:, 1], positive[:9])
-    with pytest.raises(InputError, match="0 given"):
+    with pytest.raises(InputError, match="expected at least 1, got 0"):
         measure(SCORES[:0, 1], positive[:0])
     with pytest.raises(InputError, match="scores of 300 and target of 9"):
         one_vs_rest(measure, SCORES, TARGET[:9])
-    with pytest.raises(InputError, match="target: labels 0 to 9, wanted 0 to 4"):
+    with pytest.raises(InputError, match=r"target: labels 0 to 9, .* 0 to 4"):
         one_vs_rest(measure, SCORES, TARGET * 3)

@@ -1,12 +1,16 @@
 """Typed overrides of frozen configs."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from common.errors import InputError
+from common.pipeline.plan import plan
 from common.study import config as configs
+from papers import studies
+from papers.__main__ import main
 from papers.camcan_cfg.config import Config as CamCan
 
 
@@ -23,9 +27,9 @@ class Train:
     limit: float | None = None
     name: str = "x"
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.steps < 0:
-            raise ValueError("steps must not be negative")
+            raise ValueError("train.steps must not be negative")
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,23 @@ def test_values_take_the_type_of_their_field(text: str, value: object) -> None:
         ("train.widths=[1, 2.5]", "a whole number"),
         ("train.scale=[1]", "a list of 2"),
         ("train.ema=yes", "true or false"),
-        ("train.name=3", "a text"),
-        ("train.steps=-1", "must not be negative"),
+        ("train.name=3", "a string"),
+        ("train.scale=[1, [2]]", "a list of 2"),
     ],
 )
 def test_what_does_not_fit_is_named(text: str, named: str) -> None:
     name, given = configs.assignment(text)
     with pytest.raises(InputError) as error:
         configs.override(Config(), {name: given})
-    assert f"--set {name}" in str(error.value)
+    assert str(error.value).startswith(f"--set {name}")
     assert named in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_a_section_refuses_is_one_line() -> None:
+    with pytest.raises(InputError) as error:
+        configs.override(Config(), {"train.steps": -1})
+    assert str(error.value) == "--set: train.steps must not be negative"
 
 
 def test_tables_and_dotted_names_mean_the_same() -> None:
@@ -106,6 +116,54 @@ def test_differences_are_the_deviations() -> None:
         "train.epochs: 3 (published: 275)",
     ]
     assert configs.differences(CamCan(), CamCan()) == ()
+
+
+def test_a_part_is_sections_and_fields_without_what_only_logs() -> None:
+    part = configs.part(CamCan(), ["brain_age", "train", "sample.steps"], ["train.ema"])
+    flat = configs.flatten(CamCan())
+    without = {"train.log_every", "train.checkpoint_minutes", "train.ema"}
+    inside = {name for name in flat if name.startswith(("brain_age.", "train."))}
+    assert part == {name: flat[name] for name in (inside - without) | {"sample.steps"}}
+    for unknown in ("trai", "train.epoch", "brain_age.", "sample.step"):
+        with pytest.raises(ValueError, match=f"no section or field '{unknown}'"):
+            configs.part(CamCan(), ["train", unknown])
+    with pytest.raises(ValueError, match=r"no field 'train\.epoch'"):
+        configs.part(CamCan(), ["train"], ["train.epoch"])
+
+
+# What the audit found to fail late or give nonsense; ddim takes five steps.
+CAMCAN = {
+    "sample.steps=0": "--set sample.steps = 0: expected at least 1",
+    "train.batch_size=0": "--set train.batch_size = 0: expected at least 1",
+    "train.epochs=0": "--set train.epochs = 0: expected at least 1",
+    "train.learning_rate=-1": "--set train.learning_rate = -1: expected more than 0",
+    "data.train_fraction=7": "--set data.train_fraction = 7: expected from 0 to 1",
+    "data.train_fraction=0.8": "--set: data.train_fraction and data.validation_fraction: expected",
+    "sample.guidance_scales=[3.0]": "--set: sample.guidance_scales: expected 1.0 among them",
+    "train.log_every=0": "--set train.log_every = 0: expected at least 1",
+    "sample.eta=2": "--set sample.eta = 2: expected from 0 to 1",
+    "sample.steps=1001": "--set: sample.steps: 1001",
+    "sample.sampler=ddpm": "--set: sample.steps: 20, but ddpm takes all 1000",
+}
+
+
+@pytest.mark.parametrize("setting", CAMCAN)
+def test_camcan_refuses_in_one_line_before_anything_is_prepared(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("REPLICATIONS_HOME", str(tmp_path))
+    assert main(["replicate", "camcan", "--set", setting]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {CAMCAN[setting]}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_camcan_takes_any_number_of_steps_of_ddim() -> None:
+    study = studies.load("camcan")
+    settings = ["sample.steps=5", "sample.guidance_scales=[1.0, 3.0]"]
+    assert plan(study, settings=settings).config.sample.steps == 5
 
 
 def test_digest_tells_configs_apart() -> None:

@@ -1,5 +1,6 @@
 """The CPU's forms of convolution and pooling against XLA's own: values and gradients."""
 
+import re
 from functools import partial
 
 import jax
@@ -86,17 +87,17 @@ def test_upsampled(size) -> None:
 
 
 @pytest.mark.parametrize("silu", [False, True])
-@pytest.mark.parametrize("groups", [1, 2, 8])
-def test_group_norm(groups: int, silu: bool) -> None:
+@pytest.mark.parametrize(("groups", "epsilon"), [(1, 1e-6), (2, 0.5), (8, 1e-6)])
+def test_group_norm(groups: int, epsilon: float, silu: bool) -> None:
     def plain(x, scale, bias):
         grouped = x.reshape(*x.shape[:3], groups, -1)
         mean = grouped.mean((1, 2, 4), keepdims=True)
         variance = grouped.var((1, 2, 4), keepdims=True)
-        y = ((grouped - mean) / jnp.sqrt(variance + 1e-6)).reshape(x.shape) * scale + bias
+        y = ((grouped - mean) / jnp.sqrt(variance + epsilon)).reshape(x.shape) * scale + bias
         return jax.nn.silu(y) if silu else y
 
     def ours(x, scale, bias):
-        return group_norm(x, scale, bias, groups, 1e-6, silu)
+        return group_norm(x, scale, bias, groups, epsilon, silu)
 
     same(ours, plain, draw(2, 5, 4, 8) + 3, draw(8), draw(8, seed=2))
 
@@ -125,6 +126,49 @@ def test_pooling(size, window) -> None:
     same(lambda x: layers.avg_pool(x, window), lambda x: native(x, 0.0, lax.add) / window**2, x)
 
 
+@pytest.mark.parametrize(
+    ("window", "stride", "padding"), [(3, 2, 0), (3, 1, 1), (2, None, 1), (2, 3, 0), (5, 2, 2)]
+)
+def test_pooling_of_overlapping_and_padded_windows(window, stride, padding) -> None:
+    x = draw(1, 6, 7, 2) - 3  # all negative: zeros of the padding would be seen
+    frame = np.pad(x, ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(frame, (window, window), (1, 2))
+    windows = windows[:, :: stride or window, :: stride or window]
+    pooled = layers.max_pool(x, window, stride, padding)
+    np.testing.assert_array_equal(pooled, np.nanmax(windows, (-1, -2)))
+    averaged = layers.avg_pool(x, window, stride, padding)
+    np.testing.assert_allclose(averaged, np.nanmean(windows, (-1, -2)), rtol=1e-6)
+
+
+def test_layers_equal_flax_with_the_same_parameters() -> None:
+    x, bias = draw(2, 6, 7, 3), draw(4)
+    pairs = (
+        (layers.Conv(3, 4, 3, stride=2, dilation=1, rngs=nnx.Rngs(0)),
+         nnx.Conv(3, 4, (3, 3), strides=2, rngs=nnx.Rngs(1))),
+        (layers.Conv(3, 4, (1, 3), dilation=2, padding="VALID", rngs=nnx.Rngs(0)),
+         nnx.Conv(3, 4, (1, 3), kernel_dilation=2, padding="VALID", rngs=nnx.Rngs(1))),
+        (layers.ConvTranspose(3, 4, 4, rngs=nnx.Rngs(0)),
+         nnx.ConvTranspose(3, 4, (4, 4), strides=(2, 2), rngs=nnx.Rngs(1))),
+    )  # fmt: skip
+    for ours, theirs in pairs:
+        ours.bias[...] = jnp.asarray(bias)
+        nnx.update(theirs, nnx.state(ours))
+        np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+    upsampled = layers.UpsampleConv(3, 4, rngs=nnx.Rngs(0))
+    upsampled.bias[...] = jnp.asarray(bias)
+    expected = layers.conv(layers.upsample_nearest(x, 2), upsampled.kernel[...]) + bias
+    np.testing.assert_allclose(upsampled(x), expected, atol=1e-5)
+
+
+def test_padding_beyond_the_kernel_is_added_beforehand() -> None:
+    def program(pads):
+        return str(jax.make_jaxpr(lambda x, k: cpu_forms.plain(x, k, pads))(x, k))
+
+    x, k = draw(1, 5, 4, 2), draw(3, 3, 2, 2)
+    assert " pad[" not in program(((1, 1), (0, 2)))
+    assert " pad[" in program(((1, 1), (1, 2)))
+
+
 def test_layers_in_bfloat16_keep_float32_parameters() -> None:
     @partial(jax.jit, static_argnums=1)
     def outputs(x, dtype):
@@ -143,16 +187,33 @@ def test_layers_in_bfloat16_keep_float32_parameters() -> None:
         np.testing.assert_allclose(half.astype(jnp.float32), whole, atol=0.05)
 
 
-def test_other_backends_get_the_native_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, k = draw(1, 8, 8, 2), draw(3, 3, 2, 2)
+class EveryLayer(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.conv = layers.Conv(2, 4, 3, stride=2, padding=1, rngs=rngs)
+        self.norm = GroupNorm(4, 2, silu=True, rngs=rngs)
+        self.upsample = layers.UpsampleConv(4, 4, rngs=rngs)
+        self.transposed = layers.ConvTranspose(4, 2, 4, rngs=rngs)
 
-    def primitives(function) -> str:
-        return str(jax.make_jaxpr(function)(x, k))
+    def __call__(self, x):
+        return self.transposed(self.upsample(self.norm(self.conv(x))))
 
-    assert "custom_vjp" in primitives(lambda x, k: layers.conv(x, k, 2))
-    monkeypatch.setattr(layers, "on_cpu", lambda: False)
-    assert "custom_vjp" not in primitives(lambda x, k: layers.conv(x, k, 2))
-    assert "lhs_dilation=(2, 2)" in primitives(layers.conv_transpose)
+
+def lowered(platform: str) -> str:
+    """The program of the gradient of a network of all layers, lowered for a platform."""
+    gradient = jax.jit(jax.grad(lambda network, x: jnp.sum(network(x) ** 2), argnums=(0, 1)))
+    network = nnx.eval_shape(lambda: EveryLayer(nnx.Rngs(0)))
+    return gradient.trace(network, draw(1, 8, 8, 2)).lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_other_backends_get_the_native_forms(platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu = lowered("cpu")
+    assert on_cpu.count("optimization_barrier") == 2  # of the strided convolution and the norm
+    assert not re.search(r"[lr]hs_dilate = \[2", on_cpu)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    elsewhere = lowered(platform)
+    assert "optimization_barrier" not in elsewhere
+    assert re.search(r"lhs_dilate = \[2, 2\]", elsewhere)  # of transposed and strided gradients
 
 
 @pytest.mark.parametrize(
@@ -165,6 +226,8 @@ def test_other_backends_get_the_native_forms(monkeypatch: pytest.MonkeyPatch) ->
         ((5, 4), (2, 2), 1, 1),  # the output is larger than the input
         ((5, 4), (3, 3), (3, 2), 1),
         ((9, 8), (3, 3), 2, 2),
+        ((9, 8), (3, 3), "SAME", 2),
+        ((9, 8), (3, 2), "VALID", 3),
     ],
 )
 def test_plain(size, kernel, padding, dilation) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -229,11 +228,10 @@ def test_batches_refuse_what_does_not_fit():
 
 
 def write_small(draft: Path) -> dict:
-    features = {"x": builder.array_feature((2, 3)), "name": tfds.features.Text()}
     examples = {
         f"k{i}": {"x": np.full((2, 3), i / 7, np.float32), "name": f"n{i}"} for i in range(5)
     }
-    builder.write("small", draft, features, {"train": examples, "test": {"k9": examples["k1"]}})
+    builder.write("small", draft, {"train": examples, "test": {"k9": examples["k1"]}})
     return {"made": draft.name}
 
 
@@ -245,6 +243,29 @@ def test_written_examples_are_read_back_exactly(tmp_path, capsys):
     for i in range(5):
         np.testing.assert_array_equal(rows[f"n{i}"], np.full((2, 3), i / 7, np.float32))
     assert capsys.readouterr() == ("", "")
+
+
+def test_every_kind_of_field_comes_back_with_its_type(tmp_path):
+    fields = {
+        "half": np.full((2, 1), 0.5, np.float32),
+        "byte": np.array([[1, 255]], np.uint8),
+        "double": np.array([1 / 3]),
+        "label": np.array([True, False]),
+        "text": "ä",
+        "whole": 7,
+        "number": np.int64(2**31 - 1),
+        "real": 0.1,
+        "single": np.float32(0.1),
+    }
+    builder.write("kinds", tmp_path, {"train": {"k": fields}})
+    row = builder.read("kinds", tmp_path, "train")[0]
+    assert set(row) == set(fields)
+    for name in ("half", "byte", "double", "label"):
+        np.testing.assert_array_equal(row[name], fields[name])
+        assert row[name].dtype == fields[name].dtype
+    assert row["text"].decode() == "ä"
+    assert (row["whole"], row["number"]) == (7, 2**31 - 1)
+    assert np.float32(row["real"]) == row["single"] == np.float32(0.1)
 
 
 def test_a_folder_is_made_once_for_one_identity(tmp_path):
@@ -307,7 +328,7 @@ def test_tensorflow_is_never_imported(tmp_path):
         "import sys; from pathlib import Path; import numpy as np\n"
         "from common.data import builder, loader\n"
         "folder, x = Path(sys.argv[1]), {'x': np.ones(3, np.float32)}\n"
-        "builder.write('tiny', folder, {'x': builder.array_feature((3,))}, {'train': {'k': x}})\n"
+        "builder.write('tiny', folder, {'train': {'k': x}})\n"
         "print(next(loader.batches(builder.read('tiny', folder, 'train'), 1, 0))['x'].shape)\n"
     )
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])

@@ -52,11 +52,11 @@ def test_same_features_as_pytorch_fid_with_the_published_weights():
     assert_same_features(load_inception(path), "published")
 
 
-def test_grey_images_are_three_equal_channels(tensors):
+def test_gray_images_are_three_equal_channels(tensors):
     parameters = inception_parameters(tensors)
-    grey = GOLDEN["images"][..., :1]
+    gray = GOLDEN["images"][..., :1]
     compiled = jax.jit(inception_features, static_argnums=2)
-    one, three = compiled(parameters, grey, 64), compiled(parameters, np.repeat(grey, 3, 3), 64)
+    one, three = compiled(parameters, gray, 64), compiled(parameters, np.repeat(gray, 3, 3), 64)
     np.testing.assert_allclose(one, three, rtol=1e-4, atol=1e-6)
 
 
@@ -96,3 +96,8 @@ def test_refuses_other_networks(tmp_path, tensors):
         inception_parameters(tensors | {name: tensors[name][:, :-1]})
     with pytest.raises(ValueError, match="768"):
         inception_features({}, GOLDEN["images"], 100)
+
+
+def test_unreadable_file_is_no_other_network(tmp_path):
+    with pytest.raises(InputError, match=r"none\.pth: No such file"):
+        load_inception(tmp_path / "none.pth")

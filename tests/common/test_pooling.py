@@ -51,7 +51,7 @@ def test_neither_direction_scatters():
 
 
 def test_odd_sides_are_one_error():
-    with pytest.raises(InputError, match="2x2 pooling of 5x4: wanted even"):
+    with pytest.raises(InputError, match="2x2 pooling of 5x4: expected even"):
         max_pool_switches(np.zeros((1, 5, 4, 1), np.float32))
 
 

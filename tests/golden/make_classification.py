@@ -1,5 +1,7 @@
 """Write classification.npz: scores of classifiers by scikit-learn, with ties and missing classes.
 
+The areas are scikit-learn's in the metrics too: there they test how it is called.
+
 pip install scikit-learn==1.9.1
 python tests/golden/make_classification.py
 """

@@ -7,22 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from papers.__main__ import main
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def work_folder(project: Path, name: str = "demo") -> Path:
-    (folder,) = (project / "home" / "runs" / "apple_one").glob(f"{name}-*")
-    return folder
-
+from tests.suite.toy_project import NETWORKS, ROOT, done, edit, run
 
 ERRORS = {
     "unknown study": ("replicate pear", "unknown study 'pear'", "apple_one, apricot"),
@@ -34,7 +19,14 @@ ERRORS = {
     "wrong type": ("replicate apple --set train.steps=many", '"many"', "a whole number"),
     "wrong list": ("replicate apple --set train.widths=8", "= 8", "a list"),
     "number for truth": ("replicate apple --set train.bias=1", "= 1", "true or false"),
+    "out of bounds": ("replicate apple --set train.steps=0", "train.steps = 0", "at least 1"),
     "no equals sign": ("replicate apple --set train.steps", "--set train.steps", "field=value"),
+    "unknown network": ("replicate apple --only decodr", "--only decodr", "'decoder'"),
+    "network and stage": (
+        "replicate apple --only critic --stage evaluate",
+        "--only critic",
+        "--stage",
+    ),
     "unknown stage": ("replicate apple --stage trian", "--stage trian", "'train'"),
     "seeds in words": ("replicate apple --seeds three", "--seeds three", "a count"),
     "no seeds": ("replicate apple --seeds 0", "--seeds = 0", "above 0"),
@@ -45,7 +37,7 @@ ERRORS = {
     "unknown option": ("replicate apple --sed 3", "--sed 3", "--help"),
     "unknown command": ("replicat apple", "'replicat'", "'replicate'"),
     "unknown data set": ("data apple clinc --raw .", "'clinc'", "'clinic'"),
-    "not trained": ("replicate apple --stage evaluate", "seed 0", "--stage train"),
+    "not trained": ("replicate apple --stage evaluate", "encoder of seed 0", "--stage train"),
     "not evaluated": ("replicate apple --stage render", "seed 0", "--stage evaluate"),
     "nothing to verify": ("verify apple", "results/demo", "run replicate first"),
     "nothing to render": ("render apple", "results/demo", "run replicate first"),
@@ -105,7 +97,10 @@ def test_replicate_writes_whole_results_once(project: Path, capsys) -> None:
     assert "| supported |" in out
     assert "made_up (stand-in)" in out
     assert run(capsys, "replicate", "apple")[0] == 0
-    assert (work_folder(project) / "trained.log").read_text() == "0\n1\n2\n"
+    assert done(project, "train") == [
+        f"train {name} {seed}" for seed in range(3) for name in NETWORKS
+    ]
+    assert done(project, "evaluate") == [f"evaluate {seed}" for seed in range(3)]
     assert before == {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
 
 
@@ -138,7 +133,9 @@ def test_more_seeds_train_only_the_new_ones(project: Path, capsys) -> None:
     status, out, _ = run(capsys, "replicate", "apple", "--seeds", "4", "--json")
     assert status == 0
     assert json.loads(out)["seeds"] == [0, 1, 2, 3]
-    assert (work_folder(project) / "trained.log").read_text() == "0\n1\n2\n3\n"
+    seeds = [line.split()[-1] for line in done(project, "train")]
+    assert seeds == ["0"] * 3 + ["1"] * 3 + ["2"] * 3 + ["3"] * 3
+    assert done(project, "evaluate") == [f"evaluate {seed}" for seed in range(4)]
 
 
 def test_stages_one_by_one_equal_the_whole(project: Path, capsys) -> None:
@@ -157,7 +154,8 @@ def test_a_crash_leaves_no_half_results(project: Path, capsys, monkeypatch) -> N
     assert not (project / "papers" / "apple_one" / "results").exists()
     monkeypatch.delenv("TOY_CRASH")
     assert run(capsys, "replicate", "apple")[0] == 0
-    assert (work_folder(project) / "trained.log").read_text() == "0\n1\n2\n"
+    assert len(done(project, "train")) == 9
+    assert done(project, "evaluate") == [f"evaluate {seed}" for seed in range(3)]
 
 
 def test_divergence_and_interruption_have_their_own_status(project: Path, capsys) -> None:
@@ -180,9 +178,9 @@ def test_raw_data_is_checked_remembered_and_told_apart(project: Path, capsys) ->
     assert "b.txt: bad file" in err
     status, out, err = run(capsys, "data", "apple", "clinic", "--raw", raw, "--skip-bad", "--json")
     assert status == 0
-    assert json.loads(out)[0]["skipped"] == ["b.txt"]
-    assert "skipped 1 bad files: b.txt" in err
-    (raw / "b.txt").write_text("mended")
+    assert json.loads(out)[0]["skipped"] == ["b.txt: bad file"]
+    assert "skipped 1 bad files: b.txt: bad file" in err
+    (raw / "b.txt").write_text("fixed")
     status, out, _ = run(capsys, "data", "apple", "--raw", raw)
     assert status == 0
     assert "train: patients 2" in out
@@ -196,21 +194,26 @@ def test_raw_data_is_checked_remembered_and_told_apart(project: Path, capsys) ->
     assert second["comparison"]["numbers"][0]["verdict"]["word"] == "within"
 
 
-def test_seeds_begun_on_other_data_are_refused(project: Path, capsys, monkeypatch) -> None:
-    assert run(capsys, "replicate", "apple")[0] == 0
-    monkeypatch.setenv("TOY_DRIFT", "changed")
-    status, _, err = run(capsys, "replicate", "apple")
-    assert status == 2
-    assert "begun on other data" in err
-    assert "delete this folder" in err
-
-
-def test_results_of_other_code_are_told(project: Path, capsys) -> None:
+def test_what_was_done_by_other_code_is_told(project: Path, capsys) -> None:
+    study = project / "papers" / "apple_one" / "study.py"
     assert "other code" not in run(capsys, "replicate", "apple")[2]
-    with (project / "papers" / "apple_one" / "study.py").open("a") as file:
-        file.write("# changed\n")
+    edit(
+        study,
+        "def render(",
+        "# a comment, and an unrelated function\ndef unrelated(): ...\ndef render(",
+    )
+    edit(study, '"""Add a line', '"""Append a line')
+    assert "other code" not in run(capsys, "replicate", "apple")[2]
+    edit(study, "0.001 * seed + drift", "0.001 * seed - drift")
     err = run(capsys, "replicate", "apple")[2]
-    assert err.count("was done by other code") == 6  # training and evaluation of three seeds
+    told = [line for line in err.splitlines() if "done by other code" in line]
+    assert [line.partition(":")[0] for line in told] == [f"evaluate seed {n}" for n in range(3)]
+    edit(study, "a library speaks", "a library sings")
+    err = run(capsys, "replicate", "apple")[2]
+    told = [line for line in err.splitlines() if "done by other code" in line]
+    assert len(told) == 3 + 9
+    assert "train decoder, seed 1: done by other code (commit unknown); delete " in err
+    assert len(done(project)) == 9 + 3  # nothing is done again
 
 
 def test_list_says_what_is_needed(project: Path, capsys) -> None:
@@ -235,26 +238,6 @@ def test_other_studies_may_be_absent_or_broken(project: Path, capsys) -> None:
     assert "papers.apricot" not in sys.modules
 
 
-def test_two_processes_do_not_share_a_work_folder(project: Path, capsys) -> None:
-    run(capsys, "replicate", "apple", "--stage", "prepare")
-    lock = work_folder(project) / "lock"
-    code = (
-        f"import fcntl, time; f = open({str(lock)!r}, 'r+'); fcntl.flock(f, fcntl.LOCK_EX); "
-        "f.write('4711'); f.truncate(); f.flush(); print(flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout
-        holder.stdout.readline()
-        status, _, err = run(capsys, "replicate", "apple")
-        assert status == 2
-        assert "in use by process 4711" in err
-    finally:
-        holder.kill()
-        holder.wait()
-    assert run(capsys, "replicate", "apple")[0] == 0  # the killed process's lock is free
-
-
 def test_help_is_quick_and_says_the_exit_status(tmp_path: Path) -> None:
     code = (
         "import sys; from papers.__main__ import main\n"
@@ -277,19 +260,20 @@ def test_the_real_study_answers_to_its_prefix() -> None:
 
 
 PREDICT = """
-
-def predict(checkpoint, source, out, skip_bad=False):
+def predict(checkpoint, source, out, skip_bad):
     print("a library speaks")
     return [{"file": source.name, "marked": 7, "ml": None, "written": [str(out / "a.png")]}]
-"""
+
+
+STUDY = Study(
+    predict=predict,"""
 
 
 def test_predict_prints_what_a_study_found_and_names_those_that_can(project: Path, capsys) -> None:
     where = ["--checkpoint", "runs", "--input", "scan.png", "--out", "found"]
     status, _, err = run(capsys, "predict", "apple", *where)
     assert (status, err) == (2, "error: predict apple_one: not offered by this study; none does\n")
-    with (project / "papers" / "apricot" / "study.py").open("a") as file:
-        file.write(PREDICT)
+    edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", PREDICT)
     status, _, err = run(capsys, "predict", "apple", *where)
     assert status == 2
     assert "not offered by this study; apricot offers it" in err

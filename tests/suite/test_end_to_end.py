@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from papers.studies import offering
+from common.pipeline.plan import plan
+from papers import studies
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {
@@ -33,9 +35,14 @@ STUDIES = {
         "segmentation",
         "despeckling",
         "learning_curves",
-        "stray_colours",
+        "off_palette_colors",
     },
 }  # and the figures of each
+OTHER_EVALUATIONS = {
+    "camcan_cfg": "sample.guidance_scales=[1.0, 3.0]",
+    "lgg_attention_unet": "evaluate.cases=1",
+    "ultrasound_diconvae": "evaluate.cases=1",
+}  # what the study cards advise to change after a training
 OFTEN = ["--set", "train.checkpoint_minutes=0.0"]  # a checkpoint at every report
 
 
@@ -47,7 +54,7 @@ def smoke(study: str) -> list[str]:
     return [sys.executable, "-m", "papers", "replicate", study, "smoke"]
 
 
-def replicate(study: str, home: Path, *arguments: str, cwd: Path = ROOT, **more: str) -> None:
+def replicate(study: str, home: Path, *arguments: str, cwd: Path = ROOT, **more: str) -> str:
     done = subprocess.run(
         [*smoke(study), *arguments],
         cwd=cwd,
@@ -57,6 +64,12 @@ def replicate(study: str, home: Path, *arguments: str, cwd: Path = ROOT, **more:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
+
+
+def resolved(study: str) -> Any:
+    """Return the config of the smoke run."""
+    return plan(studies.load(study), "smoke").config
 
 
 def training(home: Path) -> list[dict]:
@@ -83,13 +96,15 @@ def test_results_are_whole_and_get_no_verdict(study: str, whole: Path) -> None:
     assert manifest["dataset"]["stand_in"]
     deviations = {difference["field"] for difference in manifest["differences"]}
     assert {"data.dataset", "train.epochs"} <= deviations
+    networks = set(studies.load(study).networks(resolved(study)))
+    assert set(manifest["stages"]["seeds"]["0"]["train"]) == networks
     assert "0" in json.loads((results / "metrics.json").read_text())["seeds"]
     assert {figure.stem for figure in (results / "figures").glob("*.png")} == STUDIES[study]
     assert "no verdict" in (results / "tables" / "claims.md").read_text()
 
 
 def test_what_was_trained_predicts(study: str, whole: Path, tmp_path: Path) -> None:
-    if study not in offering("predict"):
+    if not studies.load(study).predict:
         pytest.skip(f"{study} offers no prediction")
     imageio.imwrite(tmp_path / "1.png", np.full((40, 50), 90, np.uint8))
     command = [sys.executable, "-m", "papers", "predict", study, "--json"]
@@ -105,6 +120,18 @@ def test_what_was_trained_predicts(study: str, whole: Path, tmp_path: Path) -> N
         assert imageio.imread(file).shape[:2] == (40, 50)
 
 
+def test_another_evaluation_trains_nothing(study: str, whole: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(whole / "home", home)  # prediction wants one run in the other
+    files = {file: file.stat().st_mtime_ns for file in home.rglob("networks/*/seed_0/*.json*")}
+    told = replicate(study, home, "--set", OTHER_EVALUATIONS[study])
+    assert "evaluate seed 0" in told
+    assert "train " not in told
+    found = {file: file.stat().st_mtime_ns for file in home.rglob("networks/*/seed_0/*.json*")}
+    assert len(files) >= 3 * len(studies.load(study).networks(resolved(study)))
+    assert found == files
+
+
 def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
     study: str, whole: Path, tmp_path: Path
 ) -> None:
@@ -113,7 +140,8 @@ def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
         shutil.copytree(
             ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", "results")
         )
-    for file in ("papers/__init__.py", "papers/__main__.py", "pyproject.toml", "uv.lock"):
+    programs = [f"papers/{name}.py" for name in ("__init__", "__main__", "studies")]
+    for file in (*programs, "pyproject.toml", "uv.lock"):
         shutil.copy(ROOT / file, tree / file)
     home, out = tmp_path / "home", tmp_path / "results"
     command = [*smoke(study), *OFTEN, "--out", str(out)]
@@ -127,12 +155,7 @@ def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
         )
         while process.poll() is None:
             # not with **, which walks into checkpoints' folders, and those come and go
-            seeds = list(home.glob("runs/*/*/seed_*"))
-            logs = [
-                log
-                for one in seeds
-                for log in (*one.glob("train.jsonl"), *one.glob("*/train.jsonl"))
-            ]
+            logs = home.glob("runs/*/networks/*/seed_*/train.jsonl")
             if sum(len(log.read_text().splitlines()) for log in logs) >= reports:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.01)

@@ -2,7 +2,9 @@
 
 import html.parser
 import json
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 
 from common.pipeline.verify import compare_drawings
 from common.results import manifest as manifests
+from papers import studies
 from papers.__main__ import main
+from tests.suite.toy_project import NETWORKS, ROOT, edit
 
 
 @pytest.fixture
@@ -26,12 +30,6 @@ def verify(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, di
     captured = capsys.readouterr()
     assert captured.out, captured.err
     return status, json.loads(captured.out)
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def test_untouched_results_are_verified_whole(results: Path, project: Path, capsys) -> None:
@@ -152,16 +150,19 @@ def test_manifest_says_what_it_was_made_from(results: Path, project: Path) -> No
         {"field": "train.steps", "published": 100, "ours": 5},
     ]
     assert manifest["config"]["train"] == {
-        "bias": True, "rate": 0.5, "steps": 5, "widths": [8, 16]
+        "bias": True, "log_every": 10, "rate": 0.5, "steps": 5, "widths": [8, 16]
     }  # fmt: skip
     assert manifest["dataset"]["stand_in"]
     assert len(manifest["dataset"]["content_hash"]) == 64
     assert manifest["code"]["commit"] is None  # the project of this test is in no repository
     assert len(manifest["code"]["lock_sha256"]) == 64
-    assert {"jax", "jaxlib", "numpy"} == set(manifest["platform"]["versions"])
+    project_file = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {re.match(r"[\w-]+", one)[0] for one in project_file["dependencies"]}
+    assert set(manifest["platform"]["versions"]) == required | {"jaxlib"}
     for seed in "012":
-        for stage in ("train", "evaluate"):
-            record = manifest["stages"]["seeds"][seed][stage]
+        records = manifest["stages"]["seeds"][seed]
+        assert set(records["train"]) == set(NETWORKS)
+        for record in (*records["train"].values(), records["evaluate"]):
             assert record["seconds"] >= 0
             assert record["peak_memory_mib"] > 10
     assert "seconds" not in (results / "metrics.json").read_text()
@@ -173,14 +174,15 @@ def test_dirty_flag_leaves_results_aside(project: Path) -> None:
         subprocess.run(["git", *who, *arguments], cwd=project, check=True, capture_output=True)
 
     git("init")
-    git("add", ".gitignore", "papers", "experiments", "pyproject.toml", "uv.lock")
+    git("add", ".gitignore", "papers", "experiments", "uv.lock")
     git("commit", "-m", "first")
     assert main(["replicate", "apple"]) == 0
-    code = manifests.code("apple_one")
+    train = studies.load("apple").train
+    code = manifests.code(project, train)
     assert len(code["commit"]) == 40
     assert code["dirty"] is False
     (project / "papers" / "apple_one" / "study.py").open("a").write("\n")
-    assert manifests.code("apple_one")["dirty"] is True
+    assert manifests.code(project, train)["dirty"] is True
 
 
 def test_compare_writes_suite_and_page(results: Path, project: Path, capsys) -> None:

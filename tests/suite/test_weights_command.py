@@ -128,7 +128,7 @@ def test_own_files_are_told_apart(asked, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("ALEX_WEIGHTS", str(tmp_path / "none"))
     status, _, err = run(capsys)
     assert status == 2
-    assert "no such file; mend or unset ALEX_WEIGHTS" in err
+    assert "no such file; fix or unset ALEX_WEIGHTS" in err
     assert not asked
 
 

@@ -1,8 +1,11 @@
-"""The parts of the denoising network; equal to those of MONAI GenerativeModels 0.2.3.
+"""The parts of denoising U-Nets; equal to those of MONAI GenerativeModels 0.2.3.
 
 All work on NHWC maps. Parameters are float32; convolutions, projections and attention compute in
-`dtype`, normalisation statistics and softmax always in float32. A 1x1 convolution is written as a
-linear layer over channels, which it is.
+`dtype`, normalization statistics and softmax always in float32. A 1x1 convolution is written as a
+linear layer over channels, which it is. The time embedding is Ho et al. 2020's, with the cosines
+first as in MONAI and in Stable Diffusion, for i = 0 ... c/2 - 1:
+
+    (1)  e(t) = [cos(t f_0), cos(t f_1), ..., sin(t f_0), sin(t f_1), ...],  f_i = 10000^(-2i/c)
 """
 
 import math
@@ -12,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from common.nn.conv import Conv, UpsampleConv
 from common.nn.initialization import draw_uniform
@@ -21,15 +24,25 @@ from common.nn.normalization import GroupNorm
 NORM_EPSILON = 1e-6
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's default
 
-_ZEROS = nnx.initializers.zeros_init()  # until `draw_weights`
+# Initial weights are one draw, cut up in the order of the layers' names, but in a transformer in
+# this one. The order is part of what a seed stands for.
+_ORDER = {
+    name: place
+    for place, name in enumerate(("cross_attention", "ff_out", "self_attention", "ff_in"))
+}
+_ZEROS = nnx.initializers.zeros_init()  # until `init_weights`
 
 
-def draw_weights(network: nnx.Module, rngs: nnx.Rngs, zero: Collection[str]) -> None:
+def init_weights(network: nnx.Module, rngs: nnx.Rngs, zero: Collection[str]) -> None:
     """Draw the kernels and biases of all layers as PyTorch does; those named in `zero` stay zero.
 
     U(-b, b) with b = 1 / sqrt(fan_in).
     """
-    modules: Any = nnx.iter_modules(network)
+
+    def place(module: tuple[tuple, Any]) -> list:
+        return [(_ORDER.get(name, -1), name) for name in module[0]]
+
+    modules: Any = sorted(nnx.iter_modules(network), key=place)
     drawn = [
         (parameter, 1 / math.sqrt(math.prod(layer.kernel.shape[:-1])))
         for path, layer in modules
@@ -38,6 +51,13 @@ def draw_weights(network: nnx.Module, rngs: nnx.Rngs, zero: Collection[str]) -> 
         if parameter is not None
     ]
     draw_uniform(drawn, rngs)
+
+
+def time_embedding(t: Int[Array, " batch"], features: int) -> Float[Array, "batch features"]:
+    """Return sines and cosines of the time step: equation (1)."""
+    frequencies = jnp.exp(-jnp.log(10000.0) * jnp.arange(features // 2) / (features // 2))
+    angles = t[:, None] * frequencies
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
 def convolution(in_features: int, out_features: int, **options: Any) -> Conv:
@@ -56,7 +76,7 @@ def linear(in_features: int, out_features: int, **options: Any) -> nnx.Linear:
 
 
 class ResidualBlock(nnx.Module):
-    """Two normalised convolutions with the time embedding added between, around a skip."""
+    """Two normalized convolutions with the time embedding added between, around a skip."""
 
     def __init__(
         self,
@@ -65,11 +85,12 @@ class ResidualBlock(nnx.Module):
         time_features: int,
         groups: int,
         *,
+        epsilon: float = NORM_EPSILON,
         dtype: Any,
         rngs: nnx.Rngs,
     ):
         options: Any = {"dtype": dtype, "rngs": rngs}
-        norm: Any = {"epsilon": NORM_EPSILON, "silu": True, **options}
+        norm: Any = {"epsilon": epsilon, "silu": True, **options}
         self.norm1 = GroupNorm(in_features, groups, **norm)
         self.conv1 = convolution(in_features, out_features, **options)
         self.time = linear(time_features, out_features, **options)
@@ -123,7 +144,7 @@ class Attention(nnx.Module):
 
 
 class TransformerBlock(nnx.Module):
-    """Self-attention, attention to the condition, and a GEGLU feed-forward layer."""
+    """Self-attention, attention to the context, and a GEGLU feed-forward layer."""
 
     def __init__(
         self, features: int, heads: int, context_features: int, *, dtype: Any, rngs: nnx.Rngs
@@ -135,8 +156,8 @@ class TransformerBlock(nnx.Module):
         )
         self.self_attention = Attention(features, features, heads, **options)
         self.cross_attention = Attention(features, context_features, heads, **options)
-        self.widen = linear(features, 8 * features, **options)
-        self.narrow = linear(4 * features, features, **options)
+        self.ff_in = linear(features, 8 * features, **options)
+        self.ff_out = linear(4 * features, features, **options)
 
     def __call__(
         self,
@@ -147,8 +168,8 @@ class TransformerBlock(nnx.Module):
         y = self.norm1(x)
         x = x + self.self_attention(y, y)
         x = x + self.cross_attention(self.norm2(x), context)
-        value, gate = jnp.split(self.widen(self.norm3(x)), 2, axis=-1)
-        return x + self.narrow(value * jax.nn.gelu(gate, approximate=False))
+        value, gate = jnp.split(self.ff_in(self.norm3(x)), 2, axis=-1)
+        return x + self.ff_out(value * jax.nn.gelu(gate, approximate=False))
 
 
 class SpatialTransformer(nnx.Module):
@@ -203,14 +224,14 @@ class Block(nnx.Module):
 class Down(nnx.Module):
     """The blocks of one resolution on the way down, and the strided convolution to the next."""
 
-    def __init__(self, blocks: list[Block], shrink: Conv | None):
+    def __init__(self, blocks: list[Block], downsample: Conv | None):
         self.blocks = nnx.List(blocks)
-        self.shrink = shrink
+        self.downsample = downsample
 
 
 class Up(nnx.Module):
     """The blocks of one resolution on the way up, and the upsampling to the next."""
 
-    def __init__(self, blocks: list[Block], grow: UpsampleConv | None):
+    def __init__(self, blocks: list[Block], upsample: UpsampleConv | None):
         self.blocks = nnx.List(blocks)
-        self.grow = grow
+        self.upsample = upsample

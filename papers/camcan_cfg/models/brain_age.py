@@ -13,11 +13,11 @@ READ = ("age", "sex", "slice")  # what the outputs stand for
 
 
 class BrainAge(nnx.Module):
-    """Convolution, GroupNorm, ReLU and 2x2 maximum a level; mean over the picture; one dense layer.
+    """Convolution, GroupNorm, ReLU and 2x2 maximum a level; mean over the image; one dense layer.
 
     DeepBrainNet (Bashyam et al. 2020) is a pretrained InceptionResNetV2 whose weights are not to
     be had openly, so this network is trained from nothing on the same real slices. Beside the age
-    it reads sex and slice number, by which generated pictures are held against what was asked.
+    it predicts sex and slice number, by which generated images are compared with what was asked.
     """
 
     def __init__(self, config: BrainAgeConfig, *, rngs: nnx.Rngs):

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from common.errors import InputError
+from common.nn.by_name import Path, from_torch_kernel, load_by_name
 from papers.camcan_cfg.config import ModelConfig
 from papers.camcan_cfg.models.unet import UNet
 
@@ -16,8 +14,8 @@ from papers.camcan_cfg.models.unet import UNet
 _PARTS = {
     "down": "down_blocks",
     "up": "up_blocks",
-    "shrink": "downsampler.op.conv",
-    "grow": "upsampler.conv.conv",
+    "downsample": "downsampler.op.conv",
+    "upsample": "upsampler.conv.conv",
     "residual": "resnets",
     "attention": "attentions",
     "conv1": "conv1.conv",
@@ -33,8 +31,8 @@ _PARTS = {
     "key": "to_k",
     "value": "to_v",
     "out": "to_out.0",
-    "widen": "ff.linear1",
-    "narrow": "ff.linear2",
+    "ff_in": "ff.linear1",
+    "ff_out": "ff.linear2",
     "time1": "time_embed.0",
     "time2": "time_embed.2",
     "conv_in": "conv_in.conv",
@@ -50,7 +48,7 @@ _MIDDLE = {
 }
 
 
-def monai_name(path: tuple[Any, ...]) -> str:
+def monai_name(path: Path) -> str:
     """Return what MONAI's DiffusionModelUNet calls the parameter at `path` of our UNet."""
     name = ".".join(_PARTS.get(str(part), str(part)) for part in path)
     name = re.sub(r"blocks\.(\d+)\.(resnets|attentions)", r"\2.\1", name)
@@ -63,23 +61,15 @@ def from_monai(weights: Mapping[str, np.ndarray], config: ModelConfig) -> nnx.St
     `weights` is its `state_dict()` as numpy arrays; `nnx.update(network, from_monai(...))` loads
     them. Raises InputError where names or shapes do not fit the config.
     """
-    state = nnx.state(nnx.eval_shape(lambda: UNet(config, rngs=nnx.Rngs(0))))
-    unused, loaded = set(weights), []
-    for path, parameter in nnx.to_flat_state(state):
-        name = monai_name(path)
-        if name not in weights:
-            raise InputError(f"checkpoint: no {name!r}, which the configured network has")
-        weight = np.asarray(weights[name], np.float32)
-        if weight.ndim > 1:  # [out, in, rows, columns] -> [rows, columns, in, out]
-            weight = np.moveaxis(weight, (0, 1), (-1, -2))
-        if weight.size != parameter.size or weight.shape[-1] != parameter.shape[-1]:
-            raise InputError(
-                f"checkpoint: {name!r} is {weights[name].shape}, the configured network's "
-                f"is {tuple(parameter.shape)} (ours); check the model's channels"
-            )
+    network = nnx.eval_shape(lambda: UNet(config, rngs=nnx.Rngs(0)))
+    flat = nnx.to_flat_state(nnx.state(network))
+    axes = {path: len(parameter.shape) for path, parameter in flat}
+
+    def convert(path: Path, weight: np.ndarray) -> np.ndarray:
+        if weight.ndim == 1:
+            return weight
+        kernel = from_torch_kernel(weight)
         # a 1x1 convolution of theirs is a linear layer of ours
-        loaded.append((path, parameter.replace(jnp.asarray(weight.reshape(parameter.shape)))))
-        unused.remove(name)
-    if unused:
-        raise InputError(f"checkpoint: {min(unused)!r} is no part of the configured network")
-    return nnx.from_flat_state(loaded)
+        return kernel[0, 0] if kernel.ndim > axes[path] and kernel.shape[:2] == (1, 1) else kernel
+
+    return load_by_name(network, weights, monai_name, convert, "checkpoint")

@@ -1,9 +1,4 @@
-"""The denoising network: MONAI's DiffusionModelUNet as the source configures it.
-
-The time embedding is Ho et al. 2020's, in MONAI's order, for i = 0 ... c/2 - 1:
-
-    (1)  e(t) = [cos(t f_0), cos(t f_1), ..., sin(t f_0), sin(t f_1), ...],  f_i = 10000^(-2i/c)
-"""
+"""The denoising network: MONAI's DiffusionModelUNet as the source configures it."""
 
 from typing import Any
 
@@ -20,8 +15,9 @@ from common.diffusion.unet.blocks import (
     SpatialTransformer,
     Up,
     convolution,
-    draw_weights,
+    init_weights,
     linear,
+    time_embedding,
     upsampling,
 )
 from common.errors import InputError
@@ -30,13 +26,6 @@ from papers.camcan_cfg.config import ModelConfig
 
 # the last layer of every branch, so that the network begins as the identity plus nothing
 ZERO = ("conv2", "proj_out", "conv_out")
-
-
-def time_embedding(t: Int[Array, " batch"], features: int) -> Float[Array, "batch features"]:
-    """Return sines and cosines of the time step: equation (1)."""
-    frequencies = jnp.exp(-jnp.log(10000.0) * jnp.arange(features // 2) / (features // 2))
-    angles = t[:, None] * frequencies
-    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
 class UNet(nnx.Module):
@@ -75,11 +64,11 @@ class UNet(nnx.Module):
                 blocks.append(block(features, level, config.attention[level]))
                 features = config.channels[level]
                 skips.append(features)
-            shrink = None
+            downsample = None
             if level < levels[-1]:
-                shrink = convolution(features, features, stride=2, **options)
+                downsample = convolution(features, features, stride=2, **options)
                 skips.append(features)
-            down.append(Down(blocks, shrink))
+            down.append(Down(blocks, downsample))
         self.down = nnx.List(down)
 
         self.middle = nnx.List(
@@ -95,7 +84,7 @@ class UNet(nnx.Module):
 
         self.norm_out = GroupNorm(first, config.groups, epsilon=NORM_EPSILON, silu=True, **options)
         self.conv_out = convolution(first, 1, **options)
-        draw_weights(self, rngs, ZERO)
+        init_weights(self, rngs, ZERO)
 
     def __call__(
         self,
@@ -115,20 +104,20 @@ class UNet(nnx.Module):
 
         h = self.conv_in(x)
         skips = [h]
-        for level in self.down:
-            for block in level.blocks:
+        for down in self.down:
+            for block in down.blocks:
                 h = block(h, time, context)
                 skips.append(h)
-            if level.shrink is not None:
-                h = level.shrink(h)
+            if down.downsample is not None:
+                h = down.downsample(h)
                 skips.append(h)
         for block in self.middle:
             h = block(h, time, context)
-        for rise in self.up:
-            for block in rise.blocks:
+        for up in self.up:
+            for block in up.blocks:
                 h = block(jnp.concatenate([h, skips.pop()], axis=-1), time, context)
-            if rise.grow is not None:
-                h = rise.grow(h)
+            if up.upsample is not None:
+                h = up.upsample(h)
         return self.conv_out(self.norm_out(h)).astype(jnp.float32)
 
 

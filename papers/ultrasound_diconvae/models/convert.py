@@ -6,16 +6,21 @@ For networks in PyTorch whose layers are named as ours are: `down.0`, `up.0`, `n
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from common.errors import InputError
+from common.nn.by_name import (
+    Path,
+    from_torch_kernel,
+    from_torch_transposed_kernel,
+    load_by_name,
+)
+from common.nn.conv import ConvTranspose
 
 _PARTS = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 
 
-def torch_name(path: tuple[Any, ...]) -> str:
+def torch_name(path: Path) -> str:
     """Return what PyTorch calls the parameter or statistic at `path` of our network."""
     return ".".join(_PARTS.get(str(part), str(part)) for part in path)
 
@@ -23,23 +28,19 @@ def torch_name(path: tuple[Any, ...]) -> str:
 def from_torch(network: nnx.Module, weights: Mapping[str, np.ndarray]) -> nnx.State:
     """Return the state of `network`, which may be abstract, with weights of PyTorch's `state_dict`.
 
-    Raises InputError where names or shapes do not fit.
+    Raises InputError where names or shapes do not fit. BatchNorm's `num_batches_tracked` is no
+    weight: its moving averages have a momentum.
     """
-    layers: Any = dict(nnx.iter_modules(network))
-    loaded = []
-    for path, parameter in nnx.to_flat_state(nnx.state(network)):
-        name = torch_name(path)
-        if name not in weights:
-            raise InputError(f"weights: no {name!r}, which the network has")
-        weight = np.asarray(weights[name], np.float32)
-        if path[-1] == "kernel" and type(layers[path[:-1]]).__name__ == "ConvTranspose":
-            weight = weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)  # [in, out, rows, columns]
-        elif path[-1] == "kernel":
-            weight = weight.transpose(2, 3, 1, 0)  # [out, in, rows, columns]
-        if weight.shape != parameter.shape:
-            raise InputError(
-                f"weights: {name!r} is {weight.shape} in our order of axes, the network's is "
-                f"{tuple(parameter.shape)}"
-            )
-        loaded.append((path, parameter.replace(jnp.asarray(weight))))
-    return nnx.from_flat_state(loaded)
+    modules: Any = nnx.iter_modules(network)
+    transposed = {path for path, layer in modules if isinstance(layer, ConvTranspose)}
+
+    def convert(path: Path, weight: np.ndarray) -> np.ndarray:
+        if path[-1] != "kernel":
+            return weight
+        turn = from_torch_transposed_kernel if path[:-1] in transposed else from_torch_kernel
+        return turn(weight)
+
+    def is_count(name: str) -> bool:
+        return name.endswith("num_batches_tracked")
+
+    return load_by_name(network, weights, torch_name, convert, "weights", ignored=is_count)

@@ -1,4 +1,4 @@
-"""Di-Conv-AE-Net: an autoencoder of dilated convolutions that takes speckle off a picture.
+"""Di-Conv-AE-Net: an autoencoder of dilated convolutions that takes speckle off an image.
 
 After Karaoğlu, Bilge & Uluer 2022, as the source changed it: four convolutions down and four up,
 all 3x3 with ReLU, BatchNorm and Dropout, a sigmoid at the end. Where a level was pooled on the way
@@ -24,14 +24,12 @@ _ZEROS = nnx.initializers.zeros_init()  # until all kernels are drawn at once
 
 
 class DiConvAE(nnx.Module):
-    """Pictures with less speckle, in [0, 1], of pictures in [0, 1].
+    """Images with less speckle, in [0, 1], of images in [0, 1].
 
     Parameters and BatchNorm's statistics are float32, convolutions compute in the config's dtype.
-    Raises InputError where the config's levels do not fit together.
     """
 
     def __init__(self, config: DenoiserConfig, channels: int = 1, *, rngs: nnx.Rngs):
-        _check(config)
         options: Any = {"kernel_init": _ZEROS, "dtype": jnp.dtype(config.dtype), "rngs": rngs}
         widths, levels = (channels, *config.filters), range(len(config.filters))
 
@@ -59,9 +57,9 @@ class DiConvAE(nnx.Module):
         train: bool = False,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Return the pictures, float32, in [0, 1].
+        """Return the images, float32, in [0, 1].
 
-        `train` normalises by the batch, moves the statistics, and drops activations by `key`, which
+        `train` normalizes by the batch, moves the statistics, and drops activations by `key`, which
         it then needs. Raises InputError where height or width cannot be halved once per pooling.
         """
         _check_size(images.shape[1], images.shape[2], self.pooled)
@@ -82,18 +80,6 @@ def _dropped(x: Array, rate: float, key: Array) -> Array:
     """Return `x` with a part `rate` of its values 0 and the others scaled up (Srivastava 2014)."""
     kept = jax.random.bernoulli(key, 1 - rate, x.shape)
     return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
-
-
-def _check(config: DenoiserConfig) -> None:
-    levels = len(config.filters)
-    if not levels or len(config.dilations) != levels:
-        raise InputError(
-            f"denoiser: {levels} filters, {len(config.dilations)} dilations; give one a level"
-        )
-    if not 0 <= config.pooled <= levels:
-        raise InputError(f"denoiser.pooled: {config.pooled} of {levels} levels")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"denoiser.dropout: {config.dropout:g}, wanted 0 up to below 1")
 
 
 def _check_size(height: int, width: int, halvings: int) -> None:

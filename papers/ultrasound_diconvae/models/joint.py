@@ -9,7 +9,7 @@ from papers.ultrasound_diconvae.models.segnet import SegNet
 
 
 class Joint(nnx.Module):
-    """Logits of `classes` classes in every pixel of a picture that the denoiser has been at."""
+    """Logits of `classes` classes in every pixel of an image that the denoiser has been at."""
 
     def __init__(self, config: Config, classes: int, *, rngs: nnx.Rngs):
         self.denoiser = DiConvAE(config.denoiser, rngs=rngs)

@@ -26,16 +26,11 @@ class SegNet(nnx.Module):
     """Logits of `classes` classes in every pixel.
 
     BatchNorm and ReLU follow every convolution but the last, which gives the logits. Parameters
-    and BatchNorm's statistics are float32, convolutions compute in the config's dtype. Raises
-    InputError where the config's levels do not fit together.
+    and BatchNorm's statistics are float32, convolutions compute in the config's dtype.
     """
 
     def __init__(self, config: SegmenterConfig, classes: int, channels: int = 1, *, rngs: nnx.Rngs):
         filters, counts = config.filters, config.convolutions
-        if not filters or len(filters) != len(counts) or min(counts) < 1:
-            raise InputError(
-                f"segmenter: filters {filters}, convolutions {counts}; give one of each a level"
-            )
         options: Any = {"dtype": jnp.dtype(config.dtype), "rngs": rngs}
         norms: Any = {"momentum": config.norm_momentum, **options}
         self.down: nnx.List = nnx.List()
@@ -53,7 +48,7 @@ class SegNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"], train: bool = False
     ) -> Float[Array, "batch height width classes"]:
-        """Return the logits, float32; `train` normalises by the batch and moves the statistics.
+        """Return the logits, float32; `train` normalizes by the batch and moves the statistics.
 
         Raises InputError where height or width cannot be halved once per level.
         """

@@ -1,6 +1,6 @@
 """A fetal head and the mother's tissue around it, in a plane through the head.
 
-All lengths are in mm of the picture's window (down and right from its corner). In the head's own
+All lengths are in mm of the image's window (down and right from its corner). In the head's own
 frame u runs along the midline, forward where `forward` is 1, and v across it, downwards: the half
 of the brain with v > 0 lies away from the array and is the one that is seen well.
 """
@@ -67,7 +67,7 @@ class Head:
 
 
 def draw(rng: np.random.Generator) -> Head:
-    """Draw a head; its outline's centre is at 0 and 0 until it is put into a picture."""
+    """Draw a head; its outline's center is at 0 and 0 until it is put into an image."""
     circumference = rng.triangular(SMALLEST, USUAL, LARGEST)
     ratio = np.clip(rng.normal(*CEPHALIC), 0.68, 0.88)
     unit = Ellipse(0.0, 0.0, 1.0, float(ratio), 0.0)

@@ -5,8 +5,8 @@ Wagner et al. 1983): (1) s = A + h * (a n), where n is complex white noise of va
 place scatters back, h the point-spread function with the sum of h² being 1, and A the echo of
 smooth surfaces, which does not depend on where scatterers lie. The envelope |s| is Rayleigh where
 A is 0: mean over standard deviation is sqrt(pi / (4 - pi)) = 1.913. Over all ways to place the
-scatterers the intensity is (2) I = h² * a², and the logarithm that a picture shows is
-(3) E ln |s|² = ln A² + E1(A² / I), which is ln I - 0.577 where A is 0: the picture without speckle.
+scatterers the intensity is (2) I = h² * a², and the logarithm that an image shows is
+(3) E ln |s|² = ln A² + E1(A² / I), which is ln I - 0.577 where A is 0: the image without speckle.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Tissue:
 class Echo:
     """What comes back: amplitude of the scatterers of every point, and after blurring both kinds.
 
-    `intensity` is the mean intensity that scatterers give a point of the picture, I of equation 2,
+    `intensity` is the mean intensity that scatterers give a point of the image, I of equation 2,
     `surface` the amplitude of smooth surfaces there, A of equation 1.
     """
 

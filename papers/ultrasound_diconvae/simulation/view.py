@@ -1,4 +1,4 @@
-"""The curved array, what of its sector a picture shows, and the way from one to the other."""
+"""The curved array, what of its sector an image shows, and the way from one to the other."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class View:
         return down, right
 
     def pixels(self, rows: int, columns: int) -> tuple[Pixels, Pixels]:
-        """Return how far down and how far right of the window's corner pixels' centres lie."""
+        """Return how far down and how far right of the window's corner pixels' centers lie."""
         down = (np.arange(rows, dtype=np.float32) + 0.5) * np.float32(self.height / rows)
         right = (np.arange(columns, dtype=np.float32) + 0.5) * np.float32(self.width / columns)
         y, x = np.meshgrid(down, right, indexing="ij")
@@ -75,7 +75,7 @@ class View:
     def shown(self, *maps: Points, rows: int, columns: int) -> list[Pixels]:
         """Return maps of the points as they appear in the window, 0 outside the sector.
 
-        A pixel is interpolated between the four points around its centre.
+        A pixel is interpolated between the four points around its center.
         """
         down, right = self.pixels(rows, columns)
         y = down + np.float32(self.radius + self.top)

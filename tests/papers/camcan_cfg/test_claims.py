@@ -8,10 +8,11 @@ import pytest
 from common.report import reported
 from papers import studies
 from papers.camcan_cfg import claims
-from papers.camcan_cfg.audit import memorise, resplit
+from papers.camcan_cfg.audit import memorise
+from papers.camcan_cfg.brain_age import resplit
 from papers.camcan_cfg.config import Config, DataConfig, EvaluateConfig
-from papers.camcan_cfg.data import Slices
-from papers.camcan_cfg.sampling import as_float, as_uint8
+from papers.camcan_cfg.data import Slices, as_float, as_uint8
+from papers.camcan_cfg.study import STUDY
 
 
 def seeds(fid=(1, 2, 3, 4), ssim=(4, 3, 2, 1), mae=(7, 5, 6, 8), skill=0.8, real=0.9, count=3):
@@ -78,9 +79,9 @@ def test_a_reader_that_fails_on_real_slices_decides_nothing() -> None:
 
 
 def test_every_claim_of_the_source_names_a_test_or_a_reason() -> None:
-    for claim in reported.load("camcan_cfg").claims:
+    for claim in reported.read(STUDY.folder / "reported.toml").claims:
         assert claim.not_testable or callable(getattr(claims, claim.test))
-    assert studies.resolve("camcan") == "camcan_cfg"
+    assert studies.load("camcan") is STUDY
 
 
 def parts() -> dict[str, Slices]:

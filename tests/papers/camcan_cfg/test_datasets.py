@@ -15,14 +15,23 @@ import tifffile
 
 from common.data import builder
 from common.data.images import resize_area
+from common.data.prepare import prepare as prepare_data
+from common.data.prepared import Prepared
 from common.errors import InputError
 from papers.camcan_cfg import lgg_layout
 from papers.camcan_cfg.config import DataConfig
-from papers.camcan_cfg.data import Prepared, Slices, load, prepare
+from papers.camcan_cfg.data import Slices, load
+from papers.camcan_cfg.study import STUDY
 
 SMALL = DataConfig(dataset="camcan", height=12, width=16, slices=4, split="subject")
 PARTS = ("train", "validation", "test")
 SUBJECTS = [f"CC{i:03d}" for i in (5, 1, 4, 2, 3)]  # the table's order is not alphabetical
+
+
+def prepare(config: DataConfig, folder: Path, raw: Path | None, skip_bad: bool = False) -> Prepared:
+    """Prepare one of the study's data sets in a folder."""
+    dataset = STUDY.datasets[config.dataset]
+    return prepare_data(dataset, config, STUDY.examples, folder, raw, skip_bad)
 
 
 def volume(index: int, shape=(10, 13, 9)) -> np.ndarray:
@@ -260,9 +269,13 @@ def test_prepared_data_is_used_again_until_something_changes(camcan, tmp_path, m
 def test_two_processes_prepare_the_same(camcan, tmp_path):
     one = prepare(SMALL, tmp_path / "one", camcan)
     program = (
-        "import sys; from pathlib import Path; from papers.camcan_cfg.data import *\n"
+        "import sys; from pathlib import Path\n"
+        "from common.data.prepare import prepare\n"
+        "from papers.camcan_cfg.study import STUDY, DataConfig\n"
         "config = DataConfig(height=12, width=16, slices=4, split='subject')\n"
-        "print(prepare(config, Path(sys.argv[1]), Path(sys.argv[2])).content_hash)\n"
+        "where = Path(sys.argv[1]), Path(sys.argv[2])\n"
+        "made = prepare(STUDY.datasets['camcan'], config, STUDY.examples, *where)\n"
+        "print(made.content_hash)\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
     done = subprocess.run(

@@ -11,23 +11,23 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from common.diffusion.schedule import Schedule
-from common.study import experiment as experiments
+from common.pipeline.plan import plan
 from common.study.config import override
-from common.training.mesh import data_mesh, data_parallel, replicate, shard
+from common.training.mesh import data_mesh, replicate, shard
+from common.training.rng import Streams
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.models.unet import UNet
 from papers.camcan_cfg.sampling import Sampler
+from papers.camcan_cfg.study import STUDY
 from papers.camcan_cfg.train import (
     UNCONDITIONAL,
-    State,
-    initial_state,
+    compiled,
     make_loss,
     make_optimizer,
-    make_step,
-    scaled,
+    normalize_condition,
 )
 
-SMOKE: Config = override(Config(), experiments.load("camcan_cfg", "smoke").config)
+SMOKE: Config = plan(STUDY, "smoke").config
 
 
 def batch(count: int = 8) -> dict[str, jax.Array]:
@@ -41,21 +41,22 @@ def batch(count: int = 8) -> dict[str, jax.Array]:
 
 
 def parts(config: Config):
-    optimizer = make_optimizer(config.train, 10)
-    graph, state = initial_state(config, 0, optimizer)
-    loss = make_loss(graph, Schedule.linear(config.sample.train_steps), config.train)
-    return optimizer, graph, state, loss
+    programs = compiled(config, 10)
+    state = programs.init(Streams(0).key("parameters"))
+    loss = make_loss(programs.graph, Schedule.linear(config.sample.train_steps), config.train)
+    return programs, state, loss
 
 
 def test_one_step_changes_every_parameter_and_the_average() -> None:
     config = replace(SMOKE, train=replace(SMOKE.train, ema=0.9))
-    optimizer, _, state, loss = parts(config)
+    programs, state, _ = parts(config)
     mesh = data_mesh()
     before = jax.device_get(state)
-    step = data_parallel(make_step(loss, optimizer, config.train.ema, jax.random.key(1)), mesh)
     after = replicate(mesh, state)
     for index in range(5):  # gradients pass the zero-initialised layers one step after another
-        after, value = step(after, shard(mesh, batch()), np.int32(index))
+        after, value = programs.step(
+            after, shard(mesh, batch()), np.int32(index), jax.random.key(1)
+        )
     assert np.isfinite(value)
     still = [
         jax.tree_util.keystr(path)
@@ -74,7 +75,7 @@ def test_one_step_changes_every_parameter_and_the_average() -> None:
 
 def test_step_overfits_one_batch() -> None:
     config = replace(SMOKE, train=replace(SMOKE.train, condition_dropout=0.0))
-    _, _, state, loss = parts(config)
+    _, state, loss = parts(config)
     optimizer = optax.adam(3e-3)
     fixed = batch(4)
     key = jax.random.key(2)
@@ -94,7 +95,7 @@ def test_step_overfits_one_batch() -> None:
 
 def test_dropped_conditions_are_the_unconditional_token() -> None:
     config = replace(SMOKE, train=replace(SMOKE.train, condition_dropout=1.0))
-    _, graph, state, loss = parts(config)
+    programs, state, loss = parts(config)
     params = jax.tree.map(
         lambda p: p + 0.05, state.params
     )  # else the zero-initialised head hides it
@@ -104,7 +105,9 @@ def test_dropped_conditions_are_the_unconditional_token() -> None:
     a = loss(params, first["image"], first["condition"], key)
     b = loss(params, first["image"], other, key)
     assert a == b
-    kept = make_loss(graph, Schedule.linear(), replace(config.train, condition_dropout=0.0))
+    kept = make_loss(
+        programs.graph, Schedule.linear(), replace(config.train, condition_dropout=0.0)
+    )
     assert kept(params, first["image"], first["condition"], key) != kept(
         params, first["image"], other, key
     )
@@ -122,7 +125,7 @@ def test_published_optimizer_is_adam_at_a_constant_rate() -> None:
 
 def test_conditions_are_raw_as_published() -> None:
     conditions = np.array([[48, 2, 25]], np.float32)
-    np.testing.assert_array_equal(scaled(conditions, Config().train), conditions)
+    np.testing.assert_array_equal(normalize_condition(conditions, Config().train), conditions)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "velocity"])
@@ -147,9 +150,9 @@ def test_pictures_are_what_the_network_predicts_in_the_range_it_was_given(predic
 
 def test_picture_range_is_stretched_for_the_network() -> None:
     wide = override(SMOKE, {"train.image_range": [-1.0, 3.0]})
-    _, graph, state, loss = parts(SMOKE)
+    programs, state, loss = parts(SMOKE)
     first, key = batch(), jax.random.key(0)
-    stretched = make_loss(graph, Schedule.linear(), wide.train)
+    stretched = make_loss(programs.graph, Schedule.linear(), wide.train)
     params = jax.tree.map(lambda p: p + 0.05, state.params)
     np.testing.assert_allclose(
         stretched(params, first["image"], first["condition"], key),
@@ -160,17 +163,15 @@ def test_picture_range_is_stretched_for_the_network() -> None:
 
 def test_state_has_no_average_as_published() -> None:
     small = replace(Config(), model=SMOKE.model)
-    _, state = initial_state(small, 0, make_optimizer(small.train, 10))
-    assert isinstance(state, State)
+    _, state, _ = parts(small)
     assert state.ema is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_parameters_stay_float32(dtype: str) -> None:
     config = override(SMOKE, {"model.dtype": dtype})
-    optimizer, _, state, loss = parts(config)
-    step = jax.jit(make_step(loss, optimizer, 0.0, jax.random.key(0)))
-    after, value = step(state, batch(), 0)
+    programs, state, _ = parts(config)
+    after, value = programs.step(state, batch(), np.int32(0), jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves(after.params)} == {jnp.dtype("float32")}
     assert np.isfinite(value)
     assert isinstance(

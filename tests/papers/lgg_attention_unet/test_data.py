@@ -8,21 +8,29 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.data.prepare import prepare as prepare_data
+from common.data.prepared import Prepared
 from common.errors import InputError
 from papers.lgg_attention_unet.config import DataConfig
 from papers.lgg_attention_unet.data import (
-    Stack,
+    crop_window,
     load,
     network_input,
     network_target,
-    prepare,
     scale,
-    seen,
     source,
 )
+from papers.lgg_attention_unet.datasets import Stack
+from papers.lgg_attention_unet.study import STUDY
 
 FOLDS = DataConfig(height=16, width=16, split="folds", folds=3, validation_fraction=0.25)
 SLICES = 12
+
+
+def prepare(config: DataConfig, folder: Path, raw: Path | None, skip_bad: bool = False) -> Prepared:
+    """Prepare one of the study's data sets in a folder."""
+    dataset = STUDY.datasets[config.dataset]
+    return prepare_data(dataset, config, STUDY.examples, folder, raw, skip_bad)
 
 
 @pytest.fixture
@@ -121,7 +129,7 @@ def test_every_bad_file_is_named_and_skip_bad_leaves_its_patient_out(kaggle, tmp
     prepared = prepare(FOLDS, tmp_path / "out", kaggle, skip_bad=True)
     assert sum(part["patients"] for part in prepared.parts.values()) == 3
     assert len(prepared.skipped) == 3
-    assert "3 patients with bad files left out" in prepared.description
+    assert "3 bad left out" in prepared.description
 
 
 def test_a_gap_in_the_numbers_is_named(kaggle, tmp_path):
@@ -158,17 +166,17 @@ def test_network_size_takes_means_of_pictures_and_majorities_of_masks():
 
 
 def test_the_window_is_the_picture_or_the_head_in_the_network_s_proportions():
-    assert seen(stack(), SMALL) == (slice(0, 8), slice(0, 8))
-    assert seen(stack(), replace(SMALL, width=8)) == (slice(0, 8), slice(-4, 12))
+    assert crop_window(stack(), SMALL) == (slice(0, 8), slice(0, 8))
+    assert crop_window(stack(), replace(SMALL, width=8)) == (slice(0, 8), slice(-4, 12))
     head = replace(SMALL, window="head")
-    assert seen(stack(), head) == (slice(2, 6), slice(2, 6))
+    assert crop_window(stack(), head) == (slice(2, 6), slice(2, 6))
     assert network_target(stack(), head)[0, ..., 0].sum() == stack().masks[0].sum() == 6
     speck = stack()
     speck.images[:, 0, 0] = 255
-    assert seen(speck, head) == (slice(2, 6), slice(2, 6))
+    assert crop_window(speck, head) == (slice(2, 6), slice(2, 6))
 
 
-@pytest.mark.parametrize("window", ["picture", "head"])
+@pytest.mark.parametrize("window", ["image", "head"])
 def test_a_slice_alone_is_what_it_is_among_all(window):
     one, config = stack(), replace(SMALL, height=3, width=5, window=window)
     one.images[:] = one.images * np.random.default_rng(0).random(one.images.shape)

@@ -5,9 +5,10 @@ import pytest
 
 from papers.lgg_attention_unet.baseline import fit_threshold
 from papers.lgg_attention_unet.config import Config, EvaluateConfig
-from papers.lgg_attention_unet.data import Part, Stack
+from papers.lgg_attention_unet.data import Part
+from papers.lgg_attention_unet.datasets import Stack
 from papers.lgg_attention_unet.evaluate import measure
-from papers.lgg_attention_unet.inference import best_threshold, marked
+from papers.lgg_attention_unet.inference import best_threshold, predicted_mask
 
 
 def patient(name: str, masks: np.ndarray, bright: int = 200) -> Stack:
@@ -42,8 +43,8 @@ def test_a_perfect_segmentation(part: Part) -> None:
     assert found["patients"] == {"a": 1.0, "b": 1.0}
     assert found["patient"]["n"] == 2
     assert found["slice"] | {"n": 0} == {
-        "dice": 1, "iou": 1, "precision": 1, "recall": 1, "hd95": 0, "assd": 0, "missed": 0,
-        "false": 0, "n": 0,
+        "dice": 1, "iou": 1, "precision": 1, "recall": 1, "hd95": 0, "assd": 0, "fnr": 0,
+        "fpr": 0, "n": 0,
     }  # fmt: skip
     for what, n, positive in (("slice", 9, 2), ("patient", 3, 2)):
         detection = found["detection"][what]
@@ -61,8 +62,8 @@ def test_a_shifted_a_missed_and_a_false_one(part: Part) -> None:
     assert found["patient"]["dice_median"] == pytest.approx(0.375)
     assert found["patient"]["recall"] == pytest.approx(0.375)
     assert found["slice"]["hd95"] == 2
-    assert found["slice"]["missed"] == 0.5
-    assert found["slice"]["false"] == pytest.approx(1 / 7)
+    assert found["slice"]["fnr"] == 0.5
+    assert found["slice"]["fpr"] == pytest.approx(1 / 7)
     assert found["detection"]["patient"]["f1"] == pytest.approx(0.5)
     sizes = {name: one["n"] for name, one in found["size"].items()}
     assert sizes == {"small": 0, "medium": 0, "large": 2}
@@ -96,9 +97,9 @@ def test_the_largest_part_of_a_volume_is_kept_over_slices_and_corners() -> None:
     alone[0, 15:19, 15:19] = True
     (found,) = maps(square(4) | corner | alone)
     every, largest = EvaluateConfig(), EvaluateConfig(largest=True)
-    np.testing.assert_array_equal(marked(found, every), square(4) | corner | alone)
-    np.testing.assert_array_equal(marked(found, largest), square(4) | corner)
-    assert not marked(found / 10, largest).any()
+    np.testing.assert_array_equal(predicted_mask(found, every), square(4) | corner | alone)
+    np.testing.assert_array_equal(predicted_mask(found, largest), square(4) | corner)
+    assert not predicted_mask(found / 10, largest).any()
     part = Part((patient("a", square(4) | corner),))
     assert measure(part, [found], Config(evaluate=largest))["patient"]["dice"] == 1
     assert measure(part, [found], Config(evaluate=every))["patient"]["precision"] < 1

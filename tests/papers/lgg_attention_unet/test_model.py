@@ -226,9 +226,13 @@ def test_one_level_is_refused():
 def test_weights_that_do_not_fit_are_named():
     weights = seeded_keras_weights(SHAPES)
     missing = {k: v for k, v in weights.items() if k != "conv2d_3/bias"}
-    with pytest.raises(InputError, match="no 'conv2d_3/bias'"):
+    with pytest.raises(InputError, match="weights: 1 missing: 'conv2d_3/bias';"):
         from_keras(missing, SMALL)
-    with pytest.raises(InputError, match="'stray' is no part"):
+    with pytest.raises(InputError, match="1 unused: 'stray';"):
         from_keras(weights | {"stray": np.zeros(1)}, SMALL)
-    with pytest.raises(InputError, match=r"'conv2d/bias' is \(4,\), .* \(8,\)"):
+    with pytest.raises(InputError, match=r"'conv2d/bias' is \(4,\), .* \(8,\) \(ours\)"):
         from_keras(weights, replace(SMALL, filters=(8, 8, 12, 16, 20)))
+    with pytest.raises(InputError, match=r"'conv2d/kernel' is \(4,\), .* \(3, 3, 3, 4\) \(ours\)"):
+        from_keras(weights | {"conv2d/kernel": np.zeros(4)}, SMALL)
+    with pytest.raises(InputError, match=f"{len(SHAPES)} missing: 'conv2d"):
+        from_keras({}, SMALL)

@@ -11,12 +11,17 @@ import pytest
 import tifffile
 
 from common.errors import InputError
-from common.study.trained import CONFIG, network_config, network_folder, save_config
+from common.pipeline.plan import plan
+from common.pipeline.trained import NETWORK, TUNED, find, save_index, save_network
+from common.study.protocol import Run, Unit
+from common.training.loop import checkpoints_of
+from common.training.rng import Streams
 from papers.lgg_attention_unet import predict as module
 from papers.lgg_attention_unet.config import Config, DataConfig, ModelConfig
 from papers.lgg_attention_unet.model import AttentionUNet
 from papers.lgg_attention_unet.predict import predict
-from papers.lgg_attention_unet.train import checkpoints_of, initial_state
+from papers.lgg_attention_unet.study import STUDY
+from papers.lgg_attention_unet.train import BEST, compiled, model_of
 
 CONFIG_OF_NETWORK = replace(
     Config(),
@@ -26,18 +31,27 @@ CONFIG_OF_NETWORK = replace(
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """Return a run's folder with one untrained network, laid out as training does."""
-    folder = tmp_path_factory.mktemp("run")
-    network = folder / "seed_0" / "attention"
-    _, state = initial_state(CONFIG_OF_NETWORK.model, CONFIG_OF_NETWORK.train, 0)
-    checkpoints_of(network).save(1, state, {}, {"validation_loss": 1.0})
-    save_config(network, CONFIG_OF_NETWORK)
-    return folder
+def unit(tmp_path_factory) -> Unit[Config]:
+    """Return an untrained network, laid out as training does, with the index of its seed."""
+    home = tmp_path_factory.mktemp("home")
+    run: Run[Config] = replace(plan(STUDY, "smoke"), config=CONFIG_OF_NETWORK, home=home)
+    unit = Unit(run, 0, "attention", "hash")
+    programs = compiled(model_of(unit), unit.config.train, 1)
+    state = programs.init(Streams(0).key("parameters"))
+    checkpoints_of(unit.folder, BEST).save(1, state, {}, {BEST: 1.0})
+    save_network(unit)
+    save_index(run, 0, [unit])
+    return unit
+
+
+@pytest.fixture(scope="module")
+def run(unit) -> Path:
+    """Return the run's folder."""
+    return unit.run.work
 
 
 class Threshold:
-    """Stands for the network: tumour is where FLAIR is bright; remembers what it was given."""
+    """Stands for the network: tumor is where FLAIR is bright; remembers what it was given."""
 
     stacks: list = []  # noqa: RUF012
 
@@ -53,7 +67,7 @@ class Threshold:
 def bright(monkeypatch) -> list:
     """Put the threshold in the network's place; return the shapes and batch sizes it got."""
     monkeypatch.setattr(module, "Segmenter", Threshold)
-    monkeypatch.setattr(module, "restore", lambda folder, config: None)
+    monkeypatch.setattr(module, "trained_network", lambda *_: None)
     monkeypatch.setattr(Threshold, "stacks", [])
     return Threshold.stacks
 
@@ -82,8 +96,12 @@ def test_pictures_get_masks_of_their_own_kind_and_size(end, channels, run, brigh
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, np.where(flair > 128, 255, 0))
     assert row == {
-        "file": source.name, "slices": 1, "marked": 36, "ml": None, "highest": pytest.approx(0.9)
-    }  # fmt: skip
+        "file": source.name,
+        "slices": 1,
+        "tumor_pixels": 36,
+        "ml": None,
+        "highest": pytest.approx(0.9),
+    }
     overlay = imageio.imread(overlay_file)
     assert overlay.shape == (24, 40, 3)
     assert (overlay == (255, 0, 0)).all(-1).sum() == 20  # the rim of 6 x 6 pixels
@@ -130,7 +148,7 @@ def test_a_volume_s_mask_lies_on_its_blob_in_its_own_voxels(axes, channels, run,
     assert mask.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(mask.affine, affine)
     np.testing.assert_array_equal(mask.get_fdata(), voxels == 900)
-    assert (row["marked"], row["ml"]) == (60, pytest.approx(60 * 8 / 1000))
+    assert (row["tumor_pixels"], row["ml"]) == (60, pytest.approx(60 * 8 / 1000))
     assert row["slices"] == voxels.shape[axes.index("S")]
 
 
@@ -161,7 +179,7 @@ class Bright(AttentionUNet):
 
 @pytest.mark.parametrize("shape", [(20, 32), (32, 23)])
 def test_other_proportions_are_framed_and_cut_again(shape, run, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "restore", lambda folder, config: Bright())
+    monkeypatch.setattr(module, "trained_network", lambda *_: Bright())
     image = blob(*shape)
     imageio.imwrite(tmp_path / "1.png", image)
     predict(run, tmp_path / "1.png", tmp_path / "out")
@@ -169,14 +187,14 @@ def test_other_proportions_are_framed_and_cut_again(shape, run, monkeypatch, tmp
     np.testing.assert_array_equal(found > 0, image > 128)
 
 
-def test_the_network_itself_sees_any_size(run, tmp_path, capsys):
+def test_the_network_itself_sees_any_size(unit, run, tmp_path, capsys):
     source = tmp_path / "in"
     source.mkdir()
     for number, shape in enumerate([(48, 30), (48, 30), (16, 16, 3)]):
         image = np.random.default_rng(number).integers(0, 60000, shape).astype(np.uint16)
         tifffile.imwrite(source / f"{number}.tif", image)
     rows = predict(run, source, tmp_path / "out")
-    assert f"network: {run / 'seed_0' / 'attention'}" in capsys.readouterr().err
+    assert f"network: {unit.folder}" in capsys.readouterr().err
     assert all(0 < row["highest"] < 1 for row in rows)
     assert tifffile.imread(tmp_path / "out" / "1_mask.tif").shape == (48, 30)
 
@@ -203,34 +221,49 @@ def test_an_error_while_segmenting_leaves_nothing_of_the_patient(
     assert not (tmp_path / "out").exists()
 
 
-def test_networks_are_found_or_missed_by_name(run, tmp_path):
-    network = run / "seed_0" / "attention"
-    assert network_folder(run) == network_folder(run / "seed_0") == network_folder(network)
-    assert network_config(network, Config()) == CONFIG_OF_NETWORK
+def test_networks_are_found_or_missed_by_name(unit, run, tmp_path):
+    for place in (run, run / "seed_0", unit.folder):
+        found = find(place, STUDY.name, Config())
+        assert found.folder("attention").resolve() == unit.folder.resolve()
+        assert found.config == CONFIG_OF_NETWORK
     with pytest.raises(InputError, match="nowhere: no such folder"):
-        network_folder(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"no network there or below \(a folder with config.json"):
-        network_folder(tmp_path)
+        find(tmp_path / "nowhere", STUDY.name, Config())
+    with pytest.raises(InputError, match="no network there or below"):
+        find(tmp_path, STUDY.name, Config())
+    with pytest.raises(InputError, match="holds networks of lgg_attention_unet, not of other"):
+        find(run, "other", Config())
+
+
+def test_the_tuned_threshold_is_the_one_that_predicts(run):
+    (run / "seed_0" / TUNED).write_text(json.dumps({"evaluate.threshold": 0.3}))
+    assert find(run, STUDY.name, Config()).config.evaluate.threshold == 0.3
+    (run / "seed_0" / TUNED).unlink()
+    assert find(run, STUDY.name, Config()).config.evaluate.threshold == 0.5
+
+
+def described(config) -> str:
+    content = {"study": STUDY.name, "network": "attention", "seed": 0, "config": config}
+    return json.dumps(content)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[1]", "not the config of a network"),
-        (json.dumps({"model": {"filtres": [4, 8]}}), "did you mean 'model.filters'"),
-        (json.dumps({"model": {"gates": 3}}), "must be true or false"),
+        ("[1]", "not what training writes there"),
+        (described({"model": {"filtres": [4, 8]}}), "did you mean 'model.filters'"),
+        (described({"model": {"gates": 3}}), "must be true or false"),
     ],
 )
 def test_a_config_that_does_not_fit_is_named(content, message, tmp_path):
-    (tmp_path / CONFIG).write_text(content)
+    (tmp_path / NETWORK).write_text(content)
     with pytest.raises(InputError, match=message) as error:
-        network_config(tmp_path, Config())
-    assert str(tmp_path / CONFIG) in str(error.value)
+        find(tmp_path, STUDY.name, Config())
+    assert str(tmp_path / NETWORK) in str(error.value)
 
 
 def test_a_network_without_checkpoint_is_told(tmp_path):
-    save_config(tmp_path, CONFIG_OF_NETWORK)
+    (tmp_path / NETWORK).write_text(described({}))
     imageio.imwrite(tmp_path / "1.png", blob(32, 32))
     with pytest.raises(InputError, match="no checkpoint"):
         predict(tmp_path, tmp_path / "1.png", tmp_path / "out")

@@ -9,23 +9,20 @@ import optax
 import pytest
 
 from common.data.loader import ArraySource
-from common.study import experiment as experiments
-from common.study.config import override
-from common.training.mesh import data_mesh, data_parallel, replicate, shard
+from common.pipeline.plan import plan
+from common.study.protocol import Unit
+from common.training.loop import LOG, checkpoints_of
+from common.training.mesh import data_mesh, replicate, shard
+from common.training.rng import Streams
 from common.training.stopping import Plateau
-from papers.lgg_attention_unet.config import Config, TrainConfig
+from papers.lgg_attention_unet.config import Config, ModelConfig, TrainConfig
 from papers.lgg_attention_unet.losses import bce_dice, dice, focal_tversky, make_loss
-from papers.lgg_attention_unet.train import (
-    _train,
-    checkpoints_of,
-    initial_state,
-    make_rate,
-    make_step,
-    make_validation,
-    networks,
-)
+from papers.lgg_attention_unet.study import STUDY
+from papers.lgg_attention_unet.train import BEST, compiled, fit, make_rate, validate
 
-SMOKE: Config = override(Config(), experiments.load("lgg_attention_unet", "smoke").config)
+RUN = plan(STUDY, "smoke")
+SMOKE: Config = RUN.config
+KEY = jax.random.key(0)
 STILL = replace(SMOKE.train, rotation_degrees=0.0, shift=0.0, shear_degrees=0.0, zoom=0.0)
 
 
@@ -45,13 +42,16 @@ def examples(count: int = 16) -> ArraySource:
     )
 
 
+def programs_and_state(model: ModelConfig, train: TrainConfig, steps: int = 100):
+    programs = compiled(model, train, steps)
+    return programs, programs.init(Streams(0).key("parameters"))
+
+
 def test_one_step_moves_every_parameter_and_statistic() -> None:
-    graph, state = initial_state(SMOKE.model, SMOKE.train, 0)
+    programs, state = programs_and_state(SMOKE.model, SMOKE.train)
     before, mesh = jax.device_get(state), data_mesh()
-    loss = make_loss(SMOKE.train)
-    step = data_parallel(make_step(graph, loss, SMOKE.train, jax.random.key(0)), mesh)
-    batch = examples()[np.arange(8)]
-    after, value = step(replicate(mesh, state), shard(mesh, batch), np.int32(0), np.float32(1e-3))
+    batch = shard(mesh, examples()[np.arange(8)])
+    after, value = programs.step(replicate(mesh, state), batch, np.int32(0), KEY, np.float32(1e-3))
     assert np.isfinite(value)
     for part in ("params", "stats"):
         old, new = (jax.tree.leaves_with_path(getattr(s, part)) for s in (before, after))
@@ -66,18 +66,16 @@ def test_one_step_moves_every_parameter_and_statistic() -> None:
 
 def test_a_short_training_learns_and_validates_in_inference_mode() -> None:
     model = replace(SMOKE.model, norm_momentum=0.9)  # the averages keep up with a fast training
-    graph, state = initial_state(model, STILL, 0)
-    loss, source = make_loss(STILL), examples()
-    step = jax.jit(make_step(graph, loss, STILL, jax.random.key(0)))
-    validate = make_validation(graph, loss, source, STILL)
-    before = validate(state)
+    programs, state = programs_and_state(model, STILL)
+    source = examples()
+    before = validate(programs, state, source, STILL)
     for index in range(150):
         batch = source[(np.arange(8) + 8 * index) % 16]
-        state, _ = step(state, batch, np.int32(index), np.float32(1e-2))
-    after = validate(state)
+        state, _ = programs.step(state, batch, np.int32(index), KEY, np.float32(1e-2))
+    after = validate(programs, state, source, STILL)
     assert after["validation_soft_iou"] > 0.8 > before["validation_soft_iou"]
     assert after["validation_loss"] < -0.85
-    assert validate(state) == after
+    assert validate(programs, state, source, STILL) == after
 
 
 def test_losses_by_hand() -> None:
@@ -110,47 +108,66 @@ def test_losses_stay_finite_at_the_ends(loss: str) -> None:
 
 def test_the_step_is_adam_as_the_config_has_it() -> None:
     train = replace(STILL, beta1=0.8, beta2=0.9)
-    graph, state = initial_state(SMOKE.model, train, 0)
-    step = jax.jit(make_step(graph, make_loss(train), train, jax.random.key(0)))
+    programs, state = programs_and_state(SMOKE.model, train)
     batch = examples()[np.arange(8)]
-    moved, _ = step(state, batch, np.int32(0), np.float32(1e-3))
-    head = moved.params["head"]["kernel"][...] - state.params["head"]["kernel"][...]
-    np.testing.assert_allclose(np.abs(head), 1e-3, rtol=1e-2)  # Adam's first step is the rate
-    again, _ = step(moved, batch, np.int32(1), np.float32(0.0))
-    np.testing.assert_array_equal(
-        again.params["head"]["kernel"][...], moved.params["head"]["kernel"][...]
-    )
-    assert isinstance(moved.moments, optax.ScaleByAdamState)
+
+    def head(state) -> np.ndarray:
+        return np.asarray(state.params["head"]["kernel"][...])
+
+    before = head(state)
+    moved, _ = programs.step(state, batch, np.int32(0), KEY, np.float32(1e-3))
+    after = head(moved)
+    np.testing.assert_allclose(np.abs(after - before), 1e-3, rtol=1e-2)  # Adam's first: the rate
+    assert isinstance(moved.opt_state, optax.ScaleByAdamState)
+    again, _ = programs.step(moved, batch, np.int32(1), KEY, np.float32(0.0))
+    np.testing.assert_array_equal(head(again), after)
+
+
+def test_the_cosine_runs_inside_the_step() -> None:
+    train = replace(STILL, schedule="cosine", warmup_steps=10, learning_rate=1e-2)
+    programs, state = programs_and_state(SMOKE.model, train)
+    before = np.asarray(state.params["head"]["kernel"][...])
+    batch = examples()[np.arange(8)]
+    moved, _ = programs.step(state, batch, np.int32(5), KEY, np.float32(7.0))
+    after = np.asarray(moved.params["head"]["kernel"][...])
+    np.testing.assert_allclose(np.abs(after - before), 5e-3, rtol=1e-2)
 
 
 def test_rates_follow_plateau_or_cosine() -> None:
     plateau = Plateau.keras(1e-4, patience=1, min_rate=1e-6)
     rate = make_rate(TrainConfig(), 100)
-    assert rate(7, plateau) == 1e-4
-    assert rate(7, plateau.update(1.0).update(1.0)) == pytest.approx(1e-5)
+    assert rate(7, plateau.rate) == 1e-4
+    assert rate(7, plateau.update(1.0).update(1.0).rate) == pytest.approx(1e-5)
     cosine = make_rate(
         replace(TrainConfig(), schedule="cosine", warmup_steps=10, learning_rate=1e-2), 110
     )
-    assert [round(cosine(i, plateau), 6) for i in (0, 5, 10, 60, 110)] == [0, 5e-3, 1e-2, 5e-3, 0]
+    rates = [round(float(cosine(i, plateau.rate)), 6) for i in (0, 5, 10, 60, 110)]
+    assert rates == [0, 5e-3, 1e-2, 5e-3, 0]
 
 
 def test_networks_of_a_seed() -> None:
-    assert {name: model.gates for name, model in networks(SMOKE).items()} == {
-        "attention": True,
-        "plain": False,
-    }
+    assert list(STUDY.networks(SMOKE)) == ["attention", "plain"]
     alone = replace(SMOKE, train=replace(SMOKE.train, ablation=False))
-    assert list(networks(alone)) == ["attention"]
-    assert list(networks(replace(alone, model=replace(SMOKE.model, gates=False)))) == ["plain"]
+    assert list(STUDY.networks(alone)) == ["attention"]
+    without = replace(alone, model=replace(SMOKE.model, gates=False))
+    assert list(STUDY.networks(without)) == ["plain"]
+
+
+def test_the_network_without_gates_is_another_unit() -> None:
+    units = {name: Unit(RUN, 0, name, "hash") for name in ("attention", "plain")}
+    assert len({unit.folder for unit in units.values()}) == 2
+    alone = replace(RUN, config=replace(SMOKE, train=replace(SMOKE.train, ablation=False)))
+    assert Unit(alone, 0, "attention", "hash").folder == units["attention"].folder
 
 
 def test_training_stops_early_and_stays_stopped(tmp_path) -> None:
-    train = replace(STILL, epochs=30, stop_patience=2, learning_rate=0.0, batch_size=8)
-    source = examples()
-    _train(tmp_path, SMOKE.model, train, source, source, seed=0)
-    first = (tmp_path / "train.jsonl").read_bytes()
-    steps = checkpoints_of(tmp_path).steps()
+    train = replace(STILL, epochs=30, stop_patience=2, learning_rate=1e-12, batch_size=8)
+    run = replace(RUN, config=replace(SMOKE, train=train), home=tmp_path)
+    unit, source = Unit(run, 0, "attention", "hash"), examples()
+    fit(unit, source, source)
+    first = (unit.folder / LOG).read_bytes()
+    steps = checkpoints_of(unit.folder, BEST).steps()
     assert steps[-1] < 60  # BatchNorm's averages still move, so the first epochs improve
-    _train(tmp_path, SMOKE.model, train, source, source, seed=0)
-    assert (tmp_path / "train.jsonl").read_bytes() == first
-    assert checkpoints_of(tmp_path).steps() == steps
+    fit(unit, source, source)
+    assert (unit.folder / LOG).read_bytes() == first
+    assert checkpoints_of(unit.folder, BEST).steps() == steps

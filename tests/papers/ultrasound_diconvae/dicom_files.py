@@ -23,8 +23,8 @@ SECRETS = {
 
 def write(file: Path, images: np.ndarray, kind: str = "MONOCHROME2", **fields: Any) -> Path:
     """Write [height width], or frames of it, or of three channels, of 8 or 16 bits."""
-    colour = images.shape[-1] == 3
-    frames = images.reshape(-1, *images.shape[-3 if colour else -2 :])
+    color = images.shape[-1] == 3
+    frames = images.reshape(-1, *images.shape[-3 if color else -2 :])
     dataset = Dataset()
     for name, value in SECRETS.items():
         setattr(dataset, name, value)
@@ -37,9 +37,9 @@ def write(file: Path, images: np.ndarray, kind: str = "MONOCHROME2", **fields: A
     bits = 8 * images.dtype.itemsize
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
     dataset.PixelRepresentation = 0
-    dataset.SamplesPerPixel = 3 if colour else 1
+    dataset.SamplesPerPixel = 3 if color else 1
     dataset.PhotometricInterpretation = kind
-    if colour:
+    if color:
         dataset.PlanarConfiguration = 0
     dataset.PixelData = frames.tobytes()
     for name, value in fields.items():
@@ -51,7 +51,7 @@ def write(file: Path, images: np.ndarray, kind: str = "MONOCHROME2", **fields: A
 
 
 def put_jpeg(dataset: Dataset, images: np.ndarray, lossless: bool = False) -> None:
-    """Put the images into a dataset again: baseline JPEG, YBR where coloured, or JPEG 2000."""
+    """Put the images into a dataset again: baseline JPEG, YBR where colored, or JPEG 2000."""
     contents = []
     for image in images:
         content = io.BytesIO()

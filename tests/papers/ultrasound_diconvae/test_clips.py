@@ -1,4 +1,4 @@
-"""Users' ultrasound files: the same grey frames whatever a file stores them as, or a reason."""
+"""Users' ultrasound files: the same gray frames whatever a file stores them as, or a reason."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +21,8 @@ ROWS, COLUMNS = 24, 32
 GRID = np.mgrid[:ROWS, :COLUMNS]
 IMAGE = (GRID[0] * 6 + GRID[1] * 3).astype(np.uint8)  # smooth, 0 to 231
 CLIP = np.stack([IMAGE, IMAGE[::-1], IMAGE[:, ::-1]])
-COLOURS = np.stack([CLIP, CLIP // 2, CLIP // 3], -1)
-GREY = np.rint(COLOURS.mean(-1)).astype(np.uint8)
+COLORS = np.stack([CLIP, CLIP // 2, CLIP // 3], -1)
+GRAY = np.rint(COLORS.mean(-1)).astype(np.uint8)
 
 
 def rewritten(file: Path, change: Callable[[Dataset], None]) -> None:
@@ -57,10 +57,10 @@ def test_monochrome1_is_turned_around(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["RGB", "YBR_FULL"])
-def test_colours_become_their_mean(kind, tmp_path):
-    stored = COLOURS if kind == "RGB" else convert_color_space(COLOURS, "RGB", kind)
+def test_colors_become_their_mean(kind, tmp_path):
+    stored = COLORS if kind == "RGB" else convert_color_space(COLORS, "RGB", kind)
     found = read(write(tmp_path / "1.dcm", stored, kind)).frames
-    assert np.abs(found.astype(int) - GREY).max() <= (0 if kind == "RGB" else 1)
+    assert np.abs(found.astype(int) - GRAY).max() <= (0 if kind == "RGB" else 1)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -68,17 +68,17 @@ def test_a_palette_is_looked_up(bits, tmp_path):
     table = np.arange(256)[::-1] * (257 if bits == 16 else 1)
     entries = table.astype(f"<u{bits // 8}").tobytes()
     fields: dict = {}
-    for colour in ("Red", "Green", "Blue"):
-        fields[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
-        fields[f"{colour}PaletteColorLookupTableData"] = entries
+    for color in ("Red", "Green", "Blue"):
+        fields[f"{color}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
+        fields[f"{color}PaletteColorLookupTableData"] = entries
     found = read(write(tmp_path / "1.dcm", CLIP, "PALETTE COLOR", **fields)).frames
     np.testing.assert_array_equal(found, 255 - CLIP)
 
 
-@pytest.mark.parametrize("colour", [False, True])
-def test_compressed_pixels_are_decoded(colour, tmp_path):
-    stored, kind = (COLOURS, "RGB") if colour else (CLIP, "MONOCHROME2")
-    expected = GREY if colour else CLIP
+@pytest.mark.parametrize("color", [False, True])
+def test_compressed_pixels_are_decoded(color, tmp_path):
+    stored, kind = (COLORS, "RGB") if color else (CLIP, "MONOCHROME2")
+    expected = GRAY if color else CLIP
     file = write(tmp_path / "rle.dcm", stored, kind)
     rewritten(file, lambda dataset: dataset.compress(RLELossless))
     np.testing.assert_array_equal(read(file).frames, expected)
@@ -125,8 +125,8 @@ def test_pixel_sizes_come_from_the_region_or_from_the_spacing(tmp_path):
     upwards = region((2, 5, 19, 30), (-0.2, 0.3))
     assert geometry(SequenceOfUltrasoundRegions=[upwards])[1] == pytest.approx((0.2, 0.3))
     doppler = region((0, 0, 9, 9), (1, 1), RegionSpatialFormat=3, RegionDataType=3)
-    colour = region((0, 0, 9, 9), (1, 1), RegionDataType=2)
-    assert geometry(SequenceOfUltrasoundRegions=[doppler, one, colour])[0] == box
+    color = region((0, 0, 9, 9), (1, 1), RegionDataType=2)
+    assert geometry(SequenceOfUltrasoundRegions=[doppler, one, color])[0] == box
     assert geometry(SequenceOfUltrasoundRegions=[one, one]) == (whole, None)
     seconds = region((2, 5, 19, 30), (1, 1), PhysicalUnitsXDirection=4)
     assert geometry(SequenceOfUltrasoundRegions=[seconds]) == (box, None)
@@ -138,7 +138,7 @@ def test_pixel_sizes_come_from_the_region_or_from_the_spacing(tmp_path):
 
 
 @pytest.mark.parametrize("end", [".png", ".tif", ".JPG"])
-def test_pictures_of_any_kind_become_one_grey_frame(end, tmp_path):
+def test_images_of_any_kind_become_one_gray_frame(end, tmp_path):
     def written(image: np.ndarray) -> Path:
         file = tmp_path / f"a{end}"
         if end == ".tif":
@@ -148,14 +148,14 @@ def test_pictures_of_any_kind_become_one_grey_frame(end, tmp_path):
         return file
 
     tolerance = 8 if end == ".JPG" else 0
-    for image, expected in ((IMAGE, IMAGE), (COLOURS[0], GREY[0])):
+    for image, expected in ((IMAGE, IMAGE), (COLORS[0], GRAY[0])):
         found = read(written(image))
         assert found.frames.shape == (1, ROWS, COLUMNS)
         assert np.abs(found.frames[0].astype(int) - expected).max() <= tolerance
         assert found.mm is None
     if end != ".JPG":
-        clear = np.concatenate([COLOURS[0], np.full((ROWS, COLUMNS, 1), 9, np.uint8)], -1)
-        np.testing.assert_array_equal(read(written(clear)).frames, GREY[:1])
+        clear = np.concatenate([COLORS[0], np.full((ROWS, COLUMNS, 1), 9, np.uint8)], -1)
+        np.testing.assert_array_equal(read(written(clear)).frames, GRAY[:1])
         deep = read(written(IMAGE.astype(np.uint16) * 200)).frames[0]
         scaled = IMAGE * (255 / np.percentile(IMAGE, 99.9))
         assert np.abs(deep - np.minimum(scaled, 255)).max() <= 1
@@ -165,7 +165,7 @@ def spoil(file: Path, kind: str) -> Path:
     """Write a bad file, or one that ends like DICOM and is none."""
     if kind == "text":
         file.write_text("a patient's letter")
-    elif kind == "picture by another name":
+    elif kind == "image by another name":
         imageio.imwrite(file, IMAGE, extension=".png")
     elif kind == "cut off":
         write(file, CLIP)
@@ -190,7 +190,7 @@ def spoil(file: Path, kind: str) -> Path:
     ("kind", "reason"),
     {
         "text": "is no DICOM file",
-        "picture by another name": "is no DICOM file",
+        "image by another name": "is no DICOM file",
         "cut off": "cannot be read",
         "report": "without pixels, such as a report",
         "no size": "cannot be read",
@@ -204,7 +204,7 @@ def test_bad_files_have_a_reason_that_names_no_patient(kind, reason, tmp_path):
     assert not any(secret in str(error.value) for secret in SECRETS.values())
 
 
-def test_other_bad_pictures_have_a_reason(tmp_path):
+def test_other_bad_images_have_a_reason(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
     for name in ("a.png", "a.jpg"):
         imageio.imwrite(tmp_path / name, noise)

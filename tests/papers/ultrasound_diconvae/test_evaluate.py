@@ -1,14 +1,14 @@
-"""What is measured on test pictures, on labels whose numbers are known by hand."""
+"""What is measured on test images, on labels whose numbers are known by hand."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from papers.ultrasound_diconvae.config import Config
+from papers.ultrasound_diconvae.config import Config, input_variants
 from papers.ultrasound_diconvae.data import Part
-from papers.ultrasound_diconvae.evaluate import segmentation, stray_colours
-from papers.ultrasound_diconvae.inputs import in_8_bits, kinds
+from papers.ultrasound_diconvae.evaluate import off_palette_colors, segmentation
+from papers.ultrasound_diconvae.inputs import in_8_bits, make_inputs
 
 CLASSES = ("background", "brain", "CSP", "LV")
 
@@ -35,43 +35,57 @@ def head() -> np.ndarray:
 
 def test_a_perfect_segmentation() -> None:
     labels = head()
-    found = segmentation(labels, part(labels, (0.5, 0.5), 63.4), CLASSES)
-    assert (found["dice"], found["area_ratio"]) == (1, 1)
-    assert found["classes"]["CSP"]["hd95"] == 0
-    assert (found["classes"]["LV"]["n"], found["classes"]["brain"]["n"]) == (0, 1)
-    assert np.isnan(found["classes"]["LV"]["dice"])
-    assert found["hc_error_mm"] < 1  # an ellipse with semi-axes of 8 and 12 mm
+    scores = segmentation(labels, part(labels, (0.5, 0.5), 63.4), CLASSES)
+    assert (scores["dice"], scores["area_ratio"]) == (1, 1)
+    assert scores["classes"]["CSP"]["hd95"] == 0
+    assert (scores["classes"]["LV"]["n"], scores["classes"]["brain"]["n"]) == (0, 1)
+    assert np.isnan(scores["classes"]["LV"]["dice"])
+    assert scores["hc_error_mm"] < 1  # an ellipse with semi-axes of 8 and 12 mm
 
 
 def test_a_segmentation_that_marks_too_much() -> None:
     labels = head()
     more = np.where(np.roll(labels, 2, 1) | labels, 1, 0).astype(np.uint8)
-    found = segmentation(more, part(labels, (0.5, 1.0)), CLASSES)
-    assert found["area_ratio"] == pytest.approx((more > 0).sum() / (labels > 0).sum())
-    assert found["classes"]["CSP"]["dice"] == 0
-    assert found["classes"]["brain"]["hd95"] > 2  # the cavum is a hole in the true brain
-    assert found["pictures"]["p0"] == pytest.approx(found["classes"]["brain"]["dice"] / 2)
-    assert np.isnan(found["hc_error_mm"])  # nobody knows the circumference
+    scores = segmentation(more, part(labels, (0.5, 1.0)), CLASSES)
+    assert scores["area_ratio"] == pytest.approx((more > 0).sum() / (labels > 0).sum())
+    assert scores["classes"]["CSP"]["dice"] == 0
+    assert scores["classes"]["brain"]["hd95"] > 2  # the cavum is a hole in the true brain
+    assert scores["images"]["p0"] == pytest.approx(scores["classes"]["brain"]["dice"] / 2)
+    assert np.isnan(scores["hc_error_mm"])  # nobody knows the circumference
 
 
-def test_a_class_that_a_picture_does_not_show_does_not_count() -> None:
+def test_a_class_that_a_image_does_not_show_does_not_count() -> None:
     labels = np.concatenate([head(), np.minimum(head(), 1)])
-    found = segmentation(labels, part(labels), CLASSES)
-    assert found["classes"]["CSP"]["n"] == 1
-    assert found["pictures"] == {"p0": 1.0, "p1": 1.0}
+    scores = segmentation(labels, part(labels), CLASSES)
+    assert scores["classes"]["CSP"]["n"] == 1
+    assert scores["images"] == {"p0": 1.0, "p1": 1.0}
     nothing = np.zeros_like(labels)
     assert segmentation(nothing, part(labels), CLASSES)["dice"] == 0
 
 
-def test_only_interpolation_gives_stray_colours() -> None:
-    shares = stray_colours(head())
+def test_only_interpolation_gives_off_palette_colors() -> None:
+    shares = off_palette_colors(head())
     assert shares["nearest"] == 0
     assert 0.01 < shares["bilinear"] < 0.3
 
 
-def test_kinds_of_pictures() -> None:
+def test_inputs_are_mixed_with_denoised_ones_by_their_strength() -> None:
+    images = np.full((2, 16, 16, 1), 200, np.uint8)
+
+    def darker(rows):
+        return rows.astype(np.float32) / 255 / 2
+
+    shades = {"raw": 200, "denoised": 100, "denoised25": 175, "denoised50": 150, "median": 200}
+    for variant, shade in shades.items():
+        assert (make_inputs(variant, images, darker) == shade).all()
+    assert (make_inputs("median", images, None) == 200).all()
+    with pytest.raises(ValueError, match="denoised50 images need a denoiser"):
+        make_inputs("denoised50", images, None)
+
+
+def test_variants_of_images() -> None:
     config = Config()
-    assert kinds(config) == ("raw", "denoised")
+    assert input_variants(config) == ("raw", "denoised")
     more = replace(config, train=replace(config.train, strengths=(0.25, 0.5), filters=("lee",)))
-    assert kinds(more) == ("raw", "denoised", "denoised25", "denoised50", "lee")
+    assert input_variants(more) == ("raw", "denoised", "denoised25", "denoised50", "lee")
     assert in_8_bits(np.array([[[[-0.1]], [[0.5]], [[1.2]]]])).ravel().tolist() == [0, 128, 255]

@@ -88,7 +88,7 @@ def test_noise_level_is_the_noises():
     assert filters.noise_level(slope) == pytest.approx(0, abs=1e-12)
 
 
-def test_black_pictures_stay_black():
+def test_black_images_stay_black():
     black = np.zeros((1, 16, 16, 1), np.float32)
     for run in (filters.lee, filters.kuan, filters.frost):
         np.testing.assert_array_equal(run(black), black)

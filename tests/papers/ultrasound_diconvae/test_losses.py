@@ -25,7 +25,7 @@ OUTPUT = jnp.clip(CLEAN + 0.1 * random.standard_normal(CLEAN.shape, np.float32),
 CONFIG = TrainConfig()
 
 
-def test_l1_msssim_is_its_formula_and_has_a_slope_down_to_the_clean_picture():
+def test_l1_msssim_is_its_formula_and_has_a_slope_down_to_the_clean_image():
     value, slope = jax.jit(jax.value_and_grad(lambda x: denoising_loss(x, CLEAN, CONFIG)))(OUTPUT)
     unlike = 1 - ms_ssim(OUTPUT, CLEAN, ms_weights(24, 20)).mean()
     assert float(value) == pytest.approx(
@@ -40,13 +40,13 @@ def test_l1_msssim_is_its_formula_and_has_a_slope_down_to_the_clean_picture():
 @pytest.mark.parametrize(
     ("side", "scales"), [(11, 1), (20, 1), (21, 2), (41, 3), (81, 4), (160, 4), (161, 5), (256, 5)]
 )
-def test_small_pictures_have_fewer_scales(side, scales):
+def test_small_images_have_fewer_scales(side, scales):
     weights = ms_weights(side, 300)
     assert len(weights) == scales
     assert sum(weights) == pytest.approx(1, abs=1e-3)
     if scales == 5:
         assert weights == MS_WEIGHTS
-    with pytest.raises(InputError, match="MS-SSIM of 10x300: wanted 11x11 up"):
+    with pytest.raises(InputError, match="MS-SSIM of 10x300: expected at least 11x11"):
         ms_weights(10, 300)
 
 

@@ -55,7 +55,7 @@ def error(ours, theirs) -> float:
 
 
 def test_segnet_has_as_many_parameters_as_the_published_one():
-    # CamVid: colour, 11 classes; as float32 that is the model of 117 MB in the paper's Table 6
+    # CamVid: color, 11 classes; as float32 that is the model of 117 MB in the paper's Table 6
     published = count(lambda: SegNet(SegmenterConfig(), 11, 3, rngs=nnx.Rngs(0)))
     assert published == GOLDEN["segnet_parameters"] == 29_449_355
     assert 4 * published // 10**6 == 117
@@ -163,29 +163,32 @@ def test_bfloat16_computes_on_float32_parameters(build):
     assert jax.eval_shape(lambda n, x: n(x), network, IMAGES).dtype == jnp.float32
 
 
-def test_configs_and_sizes_that_do_not_fit_are_one_error():
-    def build(**changes):
-        return nnx.eval_shape(lambda: DiConvAE(replace(DENOISER, **changes), rngs=nnx.Rngs(0)))
-
-    with pytest.raises(InputError, match="4 filters, 1 dilations"):
-        build(dilations=(2,))
-    with pytest.raises(InputError, match=r"denoiser\.pooled: 5 of 4"):
-        build(pooled=5)
-    with pytest.raises(InputError, match=r"denoiser\.dropout: 1,"):
-        build(dropout=1.0)
-    with pytest.raises(InputError, match="halves them 2 times; give multiples of 4"):
-        jax.eval_shape(lambda n: n(jnp.zeros((1, 6, 8, 1))), build())
-    with pytest.raises(InputError, match=r"segmenter: filters \(4,\)"):
-        nnx.eval_shape(lambda: SegNet(SegmenterConfig(filters=(4,)), 4, rngs=nnx.Rngs(0)))
-    network = nnx.eval_shape(BUILD["segmenter"])
-    with pytest.raises(InputError, match="halves them 3 times; give multiples of 8"):
-        jax.eval_shape(lambda n: n(jnp.zeros((1, 12, 8, 1))), network)
+@pytest.mark.parametrize("name", BUILD)
+def test_sizes_that_do_not_fit_are_one_error(name):
+    halvings = {"denoiser": 2, "segmenter": 3}[name]
+    network = nnx.eval_shape(BUILD[name])
+    with pytest.raises(
+        InputError, match=f"halves them {halvings} times; give multiples of {2**halvings}"
+    ):
+        jax.eval_shape(lambda n: n(jnp.zeros((1, 3 * 2 ** (halvings - 1), 8, 1))), network)
 
 
 def test_weights_that_do_not_fit_are_named():
     network = nnx.eval_shape(BUILD["denoiser"])
     found = weights("denoiser")
-    with pytest.raises(InputError, match=r"no 'down\.0\.weight'"):
+    with pytest.raises(InputError, match=r"weights: 1 missing: 'down\.0\.weight';"):
         from_torch(network, {k: v for k, v in found.items() if k != "down.0.weight"})
     with pytest.raises(InputError, match=r"'down\.0\.bias' is \(2,\)"):
         from_torch(network, found | {"down.0.bias": np.zeros(2)})
+    with pytest.raises(
+        InputError, match=r"'down\.0\.weight' is \(6, 1\), the network's is \(3, 3,"
+    ):
+        from_torch(network, found | {"down.0.weight": np.zeros((6, 1))})
+    with pytest.raises(InputError, match=r"2 unused: 'norms\.9\.num_batches', 'stray';"):
+        from_torch(network, found | {"norms.9.num_batches": np.zeros(()), "stray": np.zeros(1)})
+    counts = {f"norms.{i}.num_batches_tracked": np.array(3) for i in range(7)}
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        from_torch(network, found | counts),
+        from_torch(network, found),
+    )

@@ -1,4 +1,4 @@
-"""Prediction on users' own ultrasound: each pixel's class and a denoised picture, in their size."""
+"""Prediction on users' own ultrasound: each pixel's class and a denoised image, in their size."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,12 @@ import tifffile
 from matplotlib.colors import to_rgb
 
 from common.errors import InputError
-from common.study.trained import save_config
+from common.nn.predictor import Predictor
+from common.pipeline.trained import find, save_index, save_network
+from common.study import experiment as experiments
+from common.study.protocol import Run, Unit
+from common.training.loop import checkpoints_of
+from common.training.rng import Streams
 from papers.__main__ import main
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae import predict as module
@@ -24,12 +29,13 @@ from papers.ultrasound_diconvae.config import (
     EvaluateConfig,
     SegmenterConfig,
 )
-from papers.ultrasound_diconvae.evaluate import Labeller
-from papers.ultrasound_diconvae.inputs import Inputs
+from papers.ultrasound_diconvae.evaluate import segment
+from papers.ultrasound_diconvae.inputs import denoise, make_inputs
 from papers.ultrasound_diconvae.models.denoiser import DiConvAE
 from papers.ultrasound_diconvae.models.segnet import SegNet
-from papers.ultrasound_diconvae.predict import Networks, predict
-from papers.ultrasound_diconvae.train import checkpoints_of, initial_state, networks, restore
+from papers.ultrasound_diconvae.predict import load_predictor, predict
+from papers.ultrasound_diconvae.study import STUDY
+from papers.ultrasound_diconvae.train import compiled, kind_of, load_network
 from tests.papers.ultrasound_diconvae.dicom_files import SECRETS, region, write
 
 CONFIG = replace(
@@ -39,29 +45,38 @@ CONFIG = replace(
     segmenter=SegmenterConfig(filters=(4, 8), convolutions=(1, 1)),
     evaluate=EvaluateConfig(batch_size=2),
 )
-GREYS = np.array([40, 110, 180, 250])  # of background, brain, CSP, LV
+GRAYS = np.array([40, 110, 180, 250])  # of background, brain, CSP, LV
+
+
+def units_in(home: Path) -> tuple[Run, list[Unit]]:
+    """Return a run whose files lie in `home`, and its units that prediction needs."""
+    smoke = experiments.load(STUDY.experiments, "smoke")
+    run = Run(STUDY, smoke, CONFIG, (0,), home / "out", home=home)
+    return run, [Unit(run, 0, name, "a hash") for name in ("denoiser", "segmenter_raw")]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """Return a run's folder with untrained networks, laid out as training does."""
-    folder = tmp_path_factory.mktemp("run")
-    save_config(folder / "seed_0", CONFIG)
-    for name in ("denoiser", "segmenter_raw"):
-        _, state = initial_state(networks(CONFIG, 4)[name.split("_")[0]], 0)
-        checkpoints_of(folder / "seed_0" / name).save(1, state, {}, {})
-    return folder
+    run, units = units_in(tmp_path_factory.mktemp("home"))
+    for unit in units:
+        programs = compiled(kind_of(unit.network), CONFIG, 1)
+        state = programs.init(Streams(0).key("parameters"))
+        save_network(unit)
+        checkpoints_of(unit.folder).save(1, state, {}, {})
+    save_index(run, 0, units)
+    return run.work
 
 
-class ByGrey(SegNet):
-    """A segmenter to which a pixel's class is that with the next grey."""
+class ByGray(SegNet):
+    """A segmenter to which a pixel's class is that with the next gray."""
 
     def __init__(self):
         pass
 
     def __call__(self, images, train=False):
         assert images.shape[1:] == (32, 48, 1)
-        return -10 * jnp.abs(255 * images - GREYS)
+        return -10 * jnp.abs(255 * images - GRAYS)
 
 
 class Darker(DiConvAE):
@@ -76,10 +91,10 @@ class Darker(DiConvAE):
 
 
 @pytest.fixture
-def by_grey(monkeypatch) -> None:
+def by_gray(monkeypatch) -> None:
     """Put networks whose answers are known in the place of trained ones."""
-    known = {"denoiser": Darker(), "segmenter_raw": ByGrey()}
-    monkeypatch.setattr(module, "restore", lambda folder, name, config, classes: known[name])
+    known = {"denoiser": Darker(), "segmenter_raw": ByGray()}
+    monkeypatch.setattr(module, "load_network", lambda folder, name, config: known[name])
 
 
 def head(height: int, width: int) -> np.ndarray:
@@ -98,9 +113,9 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("end", [".png", ".tif"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_picture_gets_three_of_its_own_size(end, channels, run, by_grey, tmp_path):
+def test_a_image_gets_three_of_its_own_size(end, channels, run, by_gray, tmp_path):
     labels = head(32, 48)
-    image = GREYS[labels].astype(np.uint8)
+    image = GRAYS[labels].astype(np.uint8)
     source = tmp_path / f"head{end}"
     stored = image if channels == 1 else np.repeat(image[..., None], 3, -1)
     (imageio if end == ".png" else tifffile).imwrite(source, stored)
@@ -118,17 +133,17 @@ def test_a_picture_gets_three_of_its_own_size(end, channels, run, by_grey, tmp_p
     }  # fmt: skip
     drawn = imageio.imread(overlay)
     assert drawn.shape == (32, 48, 3)
-    for label, (_, colour) in enumerate(figures.OUTLINES.values(), 1):
-        outline = (drawn == np.rint(255 * np.array(to_rgb(colour)))).all(-1)
+    for label, (_, color) in enumerate(figures.OUTLINES.values(), 1):
+        outline = (drawn == np.rint(255 * np.array(to_rgb(color)))).all(-1)
         assert 8 <= outline.sum() < counts[label - 1]
         assert (labels[outline] == label).all()
     np.testing.assert_array_equal(drawn[labels == 0], 40)
 
 
 @pytest.mark.parametrize("shape", [(80, 100), (20, 30), (90, 40)])
-def test_any_size_is_brought_to_the_networks_and_back(shape, run, by_grey, tmp_path):
+def test_any_size_is_brought_to_the_networks_and_back(shape, run, by_gray, tmp_path):
     labels = head(*shape)
-    imageio.imwrite(tmp_path / "a.jpg", GREYS[labels].astype(np.uint8), quality=95)
+    imageio.imwrite(tmp_path / "a.jpg", GRAYS[labels].astype(np.uint8), quality=95)
     (row,) = predict(run, tmp_path / "a.jpg", tmp_path / "out")
     mask = imageio.imread(tmp_path / "out" / "a_mask.png")
     assert mask.shape == imageio.imread(tmp_path / "out" / "a_denoised.png").shape == shape
@@ -137,23 +152,23 @@ def test_any_size_is_brought_to_the_networks_and_back(shape, run, by_grey, tmp_p
     assert row["brain_pixels"] == (mask == 1).sum()
 
 
-def test_borders_of_classes_are_finer_than_the_networks_pixels(run, by_grey, tmp_path):
-    imageio.imwrite(tmp_path / "a.png", GREYS[head(64, 96)].astype(np.uint8))
+def test_borders_of_classes_are_finer_than_the_networks_pixels(run, by_gray, tmp_path):
+    imageio.imwrite(tmp_path / "a.png", GRAYS[head(64, 96)].astype(np.uint8))
     predict(run, tmp_path / "a.png", tmp_path / "out")
     mask = imageio.imread(tmp_path / "out" / "a_mask.png").reshape(32, 2, 48, 2)
     assert 5 < (mask.max((1, 3)) != mask.min((1, 3))).sum() < 200
 
 
-def test_a_clip_becomes_pages_and_one_sheet(run, by_grey, tmp_path):
+def test_a_clip_becomes_pages_and_one_sheet(run, by_gray, tmp_path):
     labels = np.stack([head(32, 48)] * 5)
     labels[4] = 0
     labels[3, 1:3, 1:3] = 1
-    write(tmp_path / "clip.dcm", GREYS[labels].astype(np.uint8), PixelSpacing=[0.5, 2])
+    write(tmp_path / "clip.dcm", GRAYS[labels].astype(np.uint8), PixelSpacing=[0.5, 2])
     (row,) = predict(run, tmp_path / "clip.dcm", tmp_path / "out")
     assert names(tmp_path / "out") == ["clip_denoised.tif", "clip_mask.tif", "clip_overlay.png"]
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "clip_mask.tif"), labels)
     denoised = tifffile.imread(tmp_path / "out" / "clip_denoised.tif")
-    assert np.abs(denoised - GREYS[labels] / 2).max() <= 1
+    assert np.abs(denoised - GRAYS[labels] / 2).max() <= 1
     brain = int((labels[0] == 1).sum())
     assert (row["frames"], row["brain_pixels"]) == (5, brain)  # the median of those that show it
     assert row["brain_mm2"] == pytest.approx(brain)  # 0.5 mm x 2 mm
@@ -162,9 +177,9 @@ def test_a_clip_becomes_pages_and_one_sheet(run, by_grey, tmp_path):
     assert sheet.shape[1] > 700  # four in a row
 
 
-def test_a_head_is_measured_in_mm(run, by_grey, tmp_path):
+def test_a_head_is_measured_in_mm(run, by_gray, tmp_path):
     height, width = 160, 240
-    write(tmp_path / "1", GREYS[head(height, width)].astype(np.uint8), PixelSpacing=[0.5, 0.4])
+    write(tmp_path / "1", GRAYS[head(height, width)].astype(np.uint8), PixelSpacing=[0.5, 0.4])
     (row,) = predict(run, tmp_path / "1", tmp_path / "out")
     a, b = 0.35 * height * 0.5, 0.3 * width * 0.4
     h = ((a - b) / (a + b)) ** 2
@@ -178,10 +193,10 @@ def test_a_head_is_measured_in_mm(run, by_grey, tmp_path):
     assert (row["head_mm"], row["brain_pixels"], row["brain_mm2"]) == (None, 0, 0)
 
 
-def test_only_the_region_of_tissue_is_shown_to_the_networks(run, by_grey, tmp_path):
+def test_only_the_region_of_tissue_is_shown_to_the_networks(run, by_gray, tmp_path):
     labels = head(32, 48)
     image = np.full((50, 70), 110, np.uint8)  # as bright as brain
-    image[10:42, 15:63] = GREYS[labels]
+    image[10:42, 15:63] = GRAYS[labels]
     regions = [region((10, 15, 41, 62), (0.5, 0.5))]
     write(tmp_path / "1.dcm", image, SequenceOfUltrasoundRegions=regions)
     predict(run, tmp_path / "1.dcm", tmp_path / "out")
@@ -194,17 +209,18 @@ def test_only_the_region_of_tissue_is_shown_to_the_networks(run, by_grey, tmp_pa
     assert (denoised == 110).all()
 
 
-def test_trained_networks_answer_as_in_the_evaluation(run, monkeypatch):
+def test_trained_networks_answer_as_in_the_evaluation(run):
     frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48)).astype(np.uint8)
-    trained = {
-        name: restore(run / "seed_0", name, CONFIG, 4) for name in ("denoiser", "segmenter_raw")
-    }
-    monkeypatch.setattr(module, "restore", lambda folder, name, config, classes: trained[name])
-    found = Networks(run, CONFIG)(Clip(frames, (slice(0, 32), slice(0, 48))))
-    denoised = Inputs(CONFIG, trained["denoiser"])("denoised", frames[..., None])
-    np.testing.assert_array_equal(found[0], denoised[..., 0])
-    labels = Labeller(trained["segmenter_raw"], CONFIG)(frames[..., None])
-    np.testing.assert_array_equal(found[1], labels)
+    trained = find(run, STUDY.name, Config())
+    denoiser, segmenter = (
+        load_network(trained.folder(name), name, CONFIG) for name in ("denoiser", "segmenter_raw")
+    )
+    predicted = load_predictor(trained, 2)(Clip(frames, (slice(0, 32), slice(0, 48))))
+    images = frames[..., None]
+    denoised = make_inputs("denoised", images, Predictor(denoiser, denoise, 2))
+    np.testing.assert_array_equal(predicted[0], denoised[..., 0])
+    labels = Predictor(segmenter, segment, 2)(images)
+    np.testing.assert_array_equal(predicted[1], labels)
     assert len(np.unique(labels)) > 1
 
 
@@ -238,7 +254,7 @@ def test_the_command_works_on_a_folder(run, tmp_path, capsys):
     assert before == {name: (source / name).read_bytes() for name in names(source)}
 
 
-def test_bad_files_stop_everything_before_anything_is_written(run, by_grey, tmp_path, capsys):
+def test_bad_files_stop_everything_before_anything_is_written(run, by_gray, tmp_path, capsys):
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     imageio.imwrite(source / "1.png", head(32, 48))
@@ -252,7 +268,7 @@ def test_bad_files_stop_everything_before_anything_is_written(run, by_grey, tmp_
     assert names(out) == ["1_denoised.png", "1_mask.png", "1_overlay.png"]
 
 
-def test_an_error_on_the_way_leaves_nothing_of_the_file(run, by_grey, tmp_path, monkeypatch):
+def test_an_error_on_the_way_leaves_nothing_of_the_file(run, by_gray, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_overlay", lambda *_: 1 / 0)
     imageio.imwrite(tmp_path / "1.png", head(32, 48))
     with pytest.raises(ZeroDivisionError):
@@ -262,17 +278,23 @@ def test_an_error_on_the_way_leaves_nothing_of_the_file(run, by_grey, tmp_path, 
 
 def test_networks_that_are_not_there_are_told(tmp_path):
     imageio.imwrite(tmp_path / "1.png", head(32, 48))
-    with pytest.raises(InputError, match=r"no network there or below \(a folder with config.json"):
+    with pytest.raises(
+        InputError, match=r"no network there or below \(a folder with networks.json"
+    ):
         predict(tmp_path, tmp_path / "1.png", tmp_path / "out")
-    save_config(tmp_path / "seed_0", CONFIG)
-    with pytest.raises(InputError, match=r"denoiser/checkpoints: no checkpoint"):
-        predict(tmp_path, tmp_path / "1.png", tmp_path / "out")
+    run, units = units_in(tmp_path)
+    save_index(run, 0, units[1:])
+    with pytest.raises(InputError, match=r"no network 'denoiser' there, only segmenter_raw;"):
+        predict(run.work, tmp_path / "1.png", tmp_path / "out")
+    save_index(run, 0, units)
+    with pytest.raises(InputError, match=r"denoiser-.*/checkpoints: no checkpoint"):
+        predict(run.work, tmp_path / "1.png", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_nothing_of_the_header_comes_into_what_is_written(frames, run, by_grey, tmp_path, capsys):
-    images = np.stack([GREYS[head(32, 48)].astype(np.uint8)] * frames)
+def test_nothing_of_the_header_comes_into_what_is_written(frames, run, by_gray, tmp_path, capsys):
+    images = np.stack([GRAYS[head(32, 48)].astype(np.uint8)] * frames)
     write(tmp_path / "1.dcm", images)
     content = (tmp_path / "1.dcm").read_bytes()
     secrets = [secret.encode() for secret in SECRETS.values()]

@@ -1,4 +1,4 @@
-"""The simulated pictures: Rayleigh speckle around a known mean, exact labels, no easy way out."""
+"""The simulated images: Rayleigh speckle around a known mean, exact labels, no easy way out."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ RAYLEIGH = np.sqrt(np.pi / (4 - np.pi))  # mean of the envelope over its standar
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return list(simulate.cohort(16, 0, height=SIZE, width=SIZE))
 
 
@@ -31,11 +31,11 @@ def uniform(view, level: float = 1.0) -> Tissue:
     return Tissue(scatter=flat, mirror=0 * flat, loss=0 * flat)
 
 
-def test_pictures_come_with_all_that_is_known(pictures):
-    assert [one.name for one in pictures[:2]] == ["sim-0001", "sim-0002"]
-    assert len({one.subject for one in pictures}) == len(pictures)
-    assert {one.plane for one in pictures} == {"thalamic", "ventricular", "cerebellum"}
-    for one in pictures:
+def test_images_come_with_all_that_is_known(images):
+    assert [one.name for one in images[:2]] == ["sim-0001", "sim-0002"]
+    assert len({one.subject for one in images}) == len(images)
+    assert {one.plane for one in images} == {"thalamic", "ventricular", "cerebellum"}
+    for one in images:
         assert one.image.shape == one.clean.shape == (SIZE, SIZE, 1)
         assert one.image.dtype == one.clean.dtype == one.labels.dtype == np.uint8
         assert one.labels.shape == (SIZE, SIZE)
@@ -48,17 +48,17 @@ def test_pictures_come_with_all_that_is_known(pictures):
         measured = head_circumference(one.labels > 0, one.mm)
         assert measured == pytest.approx(one.head_mm, rel=0.02)
     for label in (2, 3):
-        assert 2 <= sum((one.labels == label).any() for one in pictures) < len(pictures)
+        assert 2 <= sum((one.labels == label).any() for one in images) < len(images)
 
 
-def test_a_picture_depends_on_seed_and_index_alone(pictures):
-    again = simulate.picture(5, 0, height=SIZE, width=SIZE)
-    np.testing.assert_array_equal(again.image, pictures[5].image)
-    np.testing.assert_array_equal(again.clean, pictures[5].clean)
-    assert again.truth == pictures[5].truth
-    other = simulate.picture(5, 1, height=SIZE, width=SIZE)
+def test_a_image_depends_on_seed_and_index_alone(images):
+    again = simulate.labeled_image(5, 0, height=SIZE, width=SIZE)
+    np.testing.assert_array_equal(again.image, images[5].image)
+    np.testing.assert_array_equal(again.clean, images[5].clean)
+    assert again.truth == images[5].truth
+    other = simulate.labeled_image(5, 1, height=SIZE, width=SIZE)
     assert (other.image != again.image).mean() > 0.3
-    large = simulate.picture(5, 0, height=128, width=96)
+    large = simulate.labeled_image(5, 0, height=128, width=96)
     assert large.head_mm == again.head_mm
     assert (large.labels > 0).mean() == pytest.approx((again.labels > 0).mean(), rel=0.02)
     with pytest.raises(ValueError, match="positive"):
@@ -101,7 +101,7 @@ def test_grain_is_wider_far_from_the_array(scene):
     envelope = echo(uniform(view), view).envelope(noise, view)
     arc = (view.radius + view.depths) * (view.angles[1] - view.angles[0])
 
-    def width(rows):  # mm over which neighbouring beams stay alike
+    def width(rows):  # mm over which neighboring beams stay alike
         values = envelope[rows] - envelope[rows].mean()
         next_one = (values[:, 1:] * values[:, :-1]).mean() / (values**2).mean()
         return arc[rows].mean() / np.sqrt(-2 * np.log(next_one))
@@ -122,10 +122,10 @@ def test_bone_throws_a_shadow_where_the_beam_grazes_it(scene):
     assert facing.max() > 10
 
 
-def test_pictures_are_neither_empty_nor_solved_by_a_threshold(pictures):
-    images = np.stack([one.image[..., 0] for one in pictures]).astype(float)
-    clean = np.stack([one.clean[..., 0] for one in pictures]).astype(float)
-    brain = np.stack([one.labels > 0 for one in pictures])
+def test_images_are_neither_empty_nor_solved_by_a_threshold(images):
+    images = np.stack([one.image[..., 0] for one in images]).astype(float)
+    clean = np.stack([one.clean[..., 0] for one in images]).astype(float)
+    brain = np.stack([one.labels > 0 for one in images])
     assert 0.25 < brain.mean() < 0.6
     assert (images.max((1, 2)) > 150).all()
     assert (images == 0).mean() < 0.5

@@ -12,23 +12,23 @@ def seed(number: int) -> dict[str, Any]:
     wobble = 0.01 * number
     edges = {"a": 0.5, "b": 0.6 + wobble, "c": 0.9}
 
-    def kind(dice: float, gains: tuple[float, float, float], ratio: float) -> dict[str, Any]:
+    def variant(dice: float, gains: tuple[float, float, float], ratio: float) -> dict[str, Any]:
         found = {name: dice + gain for name, gain in zip("abc", gains, strict=True)}
-        return {"dice": dice, "pictures": found, "area_ratio": ratio}
+        return {"dice": dice, "images": found, "area_ratio": ratio}
 
     return {
         "segmentation": {
-            "raw": kind(0.8 + wobble, (0, 0, 0), 1.0),
-            "denoised": kind(0.75, (-0.05, -0.03, 0.02), 1.1 + wobble),
-            "denoised50": kind(0.78 + wobble, (0, 0, 0), 1.0),
-            "joint": kind(0.79 + wobble, (0, 0, 0), 1.0),
+            "raw": variant(0.8 + wobble, (0, 0, 0), 1.0),
+            "denoised": variant(0.75, (-0.05, -0.03, 0.02), 1.1 + wobble),
+            "denoised50": variant(0.78 + wobble, (0, 0, 0), 1.0),
+            "joint": variant(0.79 + wobble, (0, 0, 0), 1.0),
         },
-        "crossed": {"raw_on_denoised": {"dice": 0.6 + wobble}},
-        "cleaning": {
+        "train_test_mismatch": {"raw_on_denoised": {"dice": 0.6 + wobble}},
+        "despeckling": {
             "raw": {"speckle_index": 0.4},
-            "denoised": {"speckle_index": 0.2 + wobble, "pictures": edges},
+            "denoised": {"speckle_index": 0.2 + wobble, "images": edges},
         },
-        "stray_colours": {"nearest": 0.0, "bilinear": 0.02 + wobble / 10},
+        "off_palette_colors": {"nearest": 0.0, "bilinear": 0.02 + wobble / 10},
         "validation_dice": {"denoised": 0.7, "denoised50": 0.75},
     }
 
@@ -37,8 +37,8 @@ SEEDS = [seed(i) for i in range(3)]
 TESTS = [
     "denoised_is_cleaner",
     "raw_beats_denoised",
-    "denoised_is_over_marked",
-    "interpolation_makes_stray_colours",
+    "denoised_is_over_segmented",
+    "interpolation_makes_off_palette_colors",
     "lost_detail_costs_dice",
     "shift_costs_dice",
     "chosen_strength_helps",
@@ -55,10 +55,10 @@ def test_a_clear_case_is_supported(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "path", "values"),
     [
-        ("denoised_is_cleaner", "cleaning.denoised.speckle_index", (0.5, 0.51, 0.52)),
-        ("denoised_is_over_marked", "segmentation.denoised.area_ratio", (0.9, 0.91, 0.92)),
-        ("interpolation_makes_stray_colours", "stray_colours.nearest", (0.1, 0.1, 0.1)),
-        ("shift_costs_dice", "crossed.raw_on_denoised.dice", (0.9, 0.91, 0.92)),
+        ("denoised_is_cleaner", "despeckling.denoised.speckle_index", (0.5, 0.51, 0.52)),
+        ("denoised_is_over_segmented", "segmentation.denoised.area_ratio", (0.9, 0.91, 0.92)),
+        ("interpolation_makes_off_palette_colors", "off_palette_colors.nearest", (0.1, 0.1, 0.1)),
+        ("shift_costs_dice", "train_test_mismatch.raw_on_denoised.dice", (0.9, 0.91, 0.92)),
     ],
 )
 def test_the_opposite_is_contradicted(name: str, path: str, values: tuple) -> None:
@@ -72,11 +72,11 @@ def test_the_opposite_is_contradicted(name: str, path: str, values: tuple) -> No
     assert getattr(claims, name)(found).word == "contradicted"
 
 
-def test_pictures_are_paired_and_those_without_a_class_left_out() -> None:
+def test_images_are_paired_and_those_without_a_class_left_out() -> None:
     found = copy.deepcopy(SEEDS)
     for one in found:
-        one["segmentation"]["denoised"]["pictures"]["a"] = None
-        one["segmentation"]["raw"]["pictures"]["c"] = 0.0  # one picture that denoising saves
+        one["segmentation"]["denoised"]["images"]["a"] = None
+        one["segmentation"]["raw"]["images"]["c"] = 0.0  # one image that denoising saves
         one["segmentation"]["raw"]["dice"] = 0.0
     assert claims.raw_beats_denoised(found).word == "contradicted"
 

@@ -1,0 +1,66 @@
+"""Data sets, and what they become on the way to training: readings, examples, prepared data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+D = TypeVar("D")  # a study's config of data
+T = TypeVar("T")  # what a data set is read into: subjects, patients, images
+
+Example = Mapping[str, Any]  # arrays, numbers and strings by field; all examples have the same
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What was read of a data set; every string of `bad` and `absent` is "name: reason"."""
+
+    items: list[T]  # subjects, patients, images, in the order that splits depend on
+    bad: list[str] = field(default_factory=list)  # files and rows that should be whole and are not
+    absent: list[str] = field(default_factory=list)  # what was never there: no file, no label
+
+
+@dataclass(frozen=True)
+class Dataset(Generic[D, T]):
+    """A data set that a study can run on: what it is, where it comes from, and what reads it."""
+
+    title: str  # its name in a sentence
+    description: str  # what it is, in a line
+    stand_in: bool  # True: not the data of the source
+    read: Callable[[Any, D], Reading[T]]  # given the raw folder, None where none is needed
+    raw: str | None = None  # what --raw must hold; None = comes with the project
+    access: str = ""  # how to get the raw files
+    files: Callable[[Path, D], list[Path]] | None = None  # the raw files that `read` looks at
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All examples of a data set by split and key, with what there is to say of them."""
+
+    splits: Mapping[str, Mapping[str, Example]]
+    parts: Mapping[str, Mapping[str, Any]]  # of every split: subjects, range of ages and the like
+    description: str  # of the data as read, in a line
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set that is ready to be loaded, and what there is to know about it."""
+
+    dataset: str
+    folder: Path
+    content_hash: str  # SHA-256 over all examples in the order of their keys
+    stand_in: bool  # not the data that the source used
+    description: str
+    sizes: Mapping[str, int]  # examples of every split
+    parts: Mapping[str, Mapping[str, Any]]
+    skipped: tuple[str, ...]  # bad files that were left out, "name: reason"
+    absent: tuple[str, ...]  # what was never there, "name: reason"
+
+    def rows(self, split: str) -> list[dict[str, Any]]:
+        """Return the examples of a split, in no order that may be relied on; strings are bytes."""
+        from common.data import builder
+
+        source = builder.read(self.dataset, self.folder, split)
+        return [source[i] for i in range(len(source))]

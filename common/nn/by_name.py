@@ -1,0 +1,79 @@
+"""Weights of another library's network, by the names it gives them, for a network of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from common.errors import InputError
+
+Path = tuple[Any, ...]
+Convert = Callable[[Path, np.ndarray], np.ndarray]
+_LISTED = 3  # names that an error line lists
+
+
+def load_by_name(
+    network: nnx.Module,
+    arrays: Mapping[str, np.ndarray],
+    name_of: Callable[[Path], str],
+    convert: Convert,
+    what: str,
+    *,
+    ignored: Callable[[str], bool] = lambda name: False,
+) -> nnx.State:
+    """Return the state of `network`, which may be abstract, with the array that each path names.
+
+    `convert` brings an array into our layout, and may fail for one of other dimensions. What an
+    `ignored` name names is no weight. Raises InputError, beginning with `what`, for names that are
+    missing, names that are not used, and shapes that do not fit: all in one line.
+    """
+    flat = [
+        (path, name_of(path), variable) for path, variable in nnx.to_flat_state(nnx.state(network))
+    ]
+    used = {name for _, name, _ in flat}
+    missing = [repr(name) for _, name, _ in flat if name not in arrays]
+    unused = [repr(name) for name in arrays if name not in used and not ignored(name)]
+    loaded, misfits = [], []
+    for path, name, variable in flat:
+        if name not in arrays:
+            continue
+        array = _converted(convert, path, arrays[name])
+        if array is not None and array.shape == variable.shape:
+            loaded.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
+        else:
+            shapes = f"{np.shape(arrays[name])}, the network's is {tuple(variable.shape)} (ours)"
+            misfits.append(f"{name!r} is {shapes}")
+    faults = {"missing": missing, "unused": unused, "of another shape": misfits}
+    if lines := [_listed(fault, items) for fault, items in faults.items() if items]:
+        raise InputError(f"{what}: {'; '.join(lines)}; check the config of the network")
+    return nnx.from_flat_state(loaded)
+
+
+def _converted(convert: Convert, path: Path, array: np.ndarray) -> np.ndarray | None:
+    try:
+        return convert(path, np.asarray(array))
+    except (ValueError, IndexError):  # another number of dimensions
+        return None
+
+
+def _listed(fault: str, items: list[str]) -> str:
+    more = ", ..." if len(items) > _LISTED else ""
+    return f"{len(items)} {fault}: {', '.join(items[:_LISTED])}{more}"
+
+
+def from_torch_kernel(weight: np.ndarray) -> np.ndarray:
+    """Return a linear or convolution weight [out, in, ...] of PyTorch's as ours, [..., in, out]."""
+    return np.moveaxis(weight, (0, 1), (-1, -2))
+
+
+def from_torch_transposed_kernel(weight: np.ndarray) -> np.ndarray:
+    """Return PyTorch's transposed convolution weight [in, out, rows, columns] as ours.
+
+    [rows, columns, in, out], to be slid over the input and not laid about each of its pixels, and
+    so reversed.
+    """
+    return np.moveaxis(weight[:, :, ::-1, ::-1], (0, 1), (-2, -1))

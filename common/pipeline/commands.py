@@ -1,0 +1,171 @@
+"""What the commands do: each takes studies and values, and returns what is to be printed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common.errors import InputError
+from common.study.experiment import DEFAULT
+from common.study.protocol import Study
+
+AnyStudy = Study[Any]
+
+
+class Outcome(NamedTuple):
+    """Exit status, what ``--json`` prints, and what people read."""
+
+    status: int
+    plain: Any
+    text: str
+
+
+def list_studies(studies: Sequence[AnyStudy]) -> Outcome:
+    """Return all studies with their experiments."""
+    from common.pipeline import listing
+
+    described = [listing.describe(study) for study in studies]
+    return Outcome(0, described, "\n\n".join(listing.text(study) for study in described))
+
+
+def prepare_data(
+    study: AnyStudy, data: str | None, raw: Path | None = None, skip_bad: bool = False
+) -> Outcome:
+    """Prepare the data of one experiment, or of all that use a data set."""
+    from common.pipeline import stages
+    from common.pipeline.plan import for_data, plan
+
+    done, lines = [], []
+    for experiment in for_data(study, data):
+        run = plan(study, experiment, raw=raw, skip_bad=skip_bad)
+        prepared = stages.prepare(run)
+        done.append(
+            {
+                "experiment": experiment,
+                "dataset": prepared.dataset,
+                "folder": str(run.data_folder),
+                "content_hash": prepared.content_hash,
+                "skipped": list(prepared.skipped),
+                "description": prepared.description,
+                "sizes": dict(prepared.sizes),
+                "parts": {name: dict(part) for name, part in prepared.parts.items()},
+            }
+        )
+        lines.append(f"{prepared.dataset} for {experiment}, in {run.data_folder}")
+        lines.append(f"  {prepared.description}")
+        for name, part in prepared.parts.items():
+            lines.append(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in part.items()))
+    return Outcome(0, done, "\n".join(lines))
+
+
+def replicate(
+    study: AnyStudy, experiment: str, stage: Any = "all", only: str | None = None, **options: Any
+) -> Outcome:
+    """Run one experiment, or one stage or network of it; `options` are those of `plan`."""
+    from common.pipeline import stages
+    from common.pipeline.plan import plan
+    from common.report.compare import compare
+    from common.report.comparison import markdown
+    from common.training.mesh import initialize_distributed
+    from common.training.processes import log
+
+    initialize_distributed()
+    run = plan(study, experiment, **options)
+    for difference in run.differences:
+        log(f"deviation: {difference}")
+    log(f"work: {run.work}\nresults: {run.out}")
+    summary = {
+        "study": study.name,
+        "experiment": run.experiment.name,
+        "seeds": list(run.seeds),
+        "work": str(run.work),
+        "out": str(run.out),
+    }
+    if stages.execute(run, stage, only) is None:
+        return Outcome(0, summary, f"{only or stage} is done")
+    comparison = compare(study, run.out)
+    text = f"{markdown(comparison)}\nResults: {run.out}"
+    return Outcome(0, {**summary, "comparison": dataclasses.asdict(comparison)}, text)
+
+
+def compare_results(studies: Sequence[AnyStudy], suite: bool) -> Outcome:
+    """Write comparison tables again, of these studies and, where asked, of the whole suite."""
+    from common.report.compare import all_of, write_suite
+    from common.report.comparison import markdown, write_tables
+
+    comparisons = []
+    for study in studies:
+        for one in all_of(study):
+            write_tables(one, study.results(one.experiment) / "tables")
+            comparisons.append(one)
+    if suite and studies:
+        write_suite(comparisons, studies[0].root)
+    text = "\n".join(markdown(one) for one in comparisons)
+    names = ", ".join(study.name for study in studies)
+    text = text or f"no results yet of {names}: run replicate first"
+    return Outcome(0, [dataclasses.asdict(one) for one in comparisons], text)
+
+
+def verify_results(
+    study: AnyStudy, experiment: str = DEFAULT, stage: Any = "all", raw: Path | None = None
+) -> Outcome:
+    """Verify the committed results of one experiment."""
+    from common.pipeline.verify import verify
+
+    report = verify(study, experiment, stage, raw)
+    what = "everything" if report.level == "all" else "tables and figures"
+    how = "to the bit" if report.exact else "within tolerances"
+    lines = [f"{report.study} {report.experiment}: {what} regenerated, compared {how}"]
+    lines += [report.note] if report.note else []
+    lines += [f"differs: {difference}" for difference in report.differences] or ["nothing differs"]
+    return Outcome(int(bool(report.differences)), dataclasses.asdict(report), "\n".join(lines))
+
+
+def render_results(study: AnyStudy, experiment: str) -> Outcome:
+    """Draw the tables and figures of one experiment again."""
+    from common.pipeline.draw import render
+
+    folder = render(study, study.results(experiment))
+    return Outcome(0, {"out": str(folder)}, f"Results: {folder}")
+
+
+def predict(
+    study: AnyStudy,
+    others: Callable[[], Sequence[AnyStudy]],
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    skip_bad: bool = False,
+) -> Outcome:
+    """Run a study's trained networks on the user's own scans."""
+    from common.results.tables import Table, markdown
+
+    if study.predict is None:
+        able = [other.name for other in others() if other.predict]
+        offered = f"{', '.join(able)} offers it" if able else "none does"
+        raise InputError(f"predict {study.name}: not offered by this study; {offered}")
+    rows = study.predict(checkpoint, source, out, skip_bad)
+    columns = tuple(name for name in rows[0] if name != "written")
+    cells = tuple(tuple(row[name] for name in columns) for row in rows)
+    text = f"{markdown(Table('', columns, cells))}\nWritten: {out}"
+    return Outcome(0, {"study": study.name, "out": str(out), "files": rows}, text)
+
+
+def show_weights(fetch: str | None, verify: bool) -> Outcome:
+    """Fetch pretrained weights where asked, and return what there is of every set."""
+    from common.pretrained import weights
+
+    if fetch:
+        wanted = weights.SETS if fetch == "all" else (fetch,)
+        for one in [weights.published(name) for name in wanted]:
+            weights.weights_path(one)
+    found = [weights.stored(one, verify=verify) for one in weights.SETS.values()]
+    lines = [
+        f"{one.name}: {one.state}, {one.size / 1e6:.0f} MB"
+        + (f", {one.path}" if one.path else f"; --fetch {one.name}, or set {one.variable}")
+        for one in found
+    ]
+    differs = any(one.state == "differs" for one in found)
+    return Outcome(int(differs), [dataclasses.asdict(one) for one in found], "\n".join(lines))

@@ -1,0 +1,120 @@
+"""Training the units of a run: each once, by whichever process gets to it first.
+
+Several processes that are given the same command, on one machine or on several with a shared file
+system, take different units; what another process trains is waited for at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from common.errors import InputError, nearest
+from common.locks import holder
+from common.pipeline import trained
+from common.pipeline.record import Stopwatch, warn_of_other_code
+from common.study import config as configs
+from common.study.protocol import Prepared, Run, Unit
+from common.training.processes import broadcast_from_primary, exclusive, log, on_primary
+
+DONE = "trained.json"  # time, memory, code and platform; a unit that has it is not trained again
+
+
+@runtime_checkable
+class HasFolder(Protocol):
+    """What is done in a folder of its own."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+
+
+T = TypeVar("T", bound=HasFolder)
+
+
+def names(run: Run[Any], only: str | None = None) -> list[str]:
+    """Return the networks of a run in the order of training; or one and what it learns from.
+
+    Raises:
+        InputError: the config trains no network of the name `only`.
+    """
+    networks = run.networks
+    if only is None:
+        return list(networks)
+    if only not in networks:
+        raise InputError(f"--only {only}: not trained by this config, {nearest(only, networks)}")
+    return [name for name in networks if name in _needed(run, only)]
+
+
+def _needed(run: Run[Any], network: str) -> set[str]:
+    after = run.networks[network].after
+    return {network}.union(*(_needed(run, name) for name in after))
+
+
+def train(run: Run[Any], prepared: Prepared, only: str | None = None) -> None:
+    """Train all units of a run that are not trained yet, or those of one network."""
+    units = [run.unit(prepared, seed, name) for seed in run.seeds for name in names(run, only)]
+    for unit in units:
+        if is_done(unit):
+            warn_of_other_code(unit.folder / DONE, unit.label, run.study.root, run.study.train)
+    share(units, is_done, lambda unit: _train(unit, prepared), is_ready)
+    if only is None:
+        for seed in run.seeds:
+            index(run, prepared, seed)
+
+
+def index(run: Run[Any], prepared: Prepared, seed: int) -> None:
+    """Write where the networks of a seed lie."""
+    on_primary(lambda: trained.save_index(run, seed, run.units(prepared, seed)))
+
+
+def is_done(unit: Unit[Any]) -> bool:
+    """Return whether a unit is trained to its end."""
+    return broadcast_from_primary(lambda: (unit.folder / DONE).exists())
+
+
+def is_ready(unit: Unit[Any]) -> bool:
+    """Return whether all that a unit learns from is trained."""
+    return all(is_done(unit.of(name)) for name in unit.run.networks[unit.network].after)
+
+
+def share(
+    items: Sequence[T],
+    done: Callable[[T], bool],
+    work: Callable[[T], None],
+    ready: Callable[[T], bool] = lambda _: True,
+) -> None:
+    """Do the work of all items, each in one process: what is free first, then what others hold.
+
+    The lock of an item's ``folder`` is held during its work. What another process holds is waited
+    for when nothing else is left, and done here should that process have ended without doing it.
+    """
+    waits = False
+    while pending := [item for item in items if not done(item)]:
+        for item in filter(ready, pending):
+            folder = item.folder
+            if waits:
+                log(f"waiting for {holder(folder)}, which holds {folder}")
+            with exclusive(folder, wait=waits) as held:
+                if held and not done(item):
+                    work(item)
+            if held:
+                waits = False
+                break
+        else:
+            waits = True
+
+
+def _train(unit: Unit[Any], prepared: Prepared) -> None:
+    log(unit.label)
+    resumed = broadcast_from_primary(lambda: (unit.folder / trained.NETWORK).exists())
+    study = unit.run.study
+    watch = Stopwatch(study.root, study.train)
+    on_primary(lambda: trained.save_network(unit))
+    study.train(unit, prepared)
+    record = {
+        "resumed": resumed,  # then: seconds since the last start
+        "logging": configs.logging(unit.config),  # other runs that use this network may differ
+    }
+    on_primary(lambda: watch.write(unit.folder / DONE, record))

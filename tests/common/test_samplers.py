@@ -1,0 +1,102 @@
+"""Steps and times of the samplers against MONAI's (tests/golden/make_diffusion.py)."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from common.diffusion.samplers import (
+    DDIM,
+    DDPM,
+    Sampler,
+    ddim_step,
+    ddim_times,
+    ddpm_step,
+    predicted_x0,
+)
+from common.diffusion.schedule import Schedule, noise_of_velocity
+
+GOLDEN = dict(np.load(Path(__file__).parents[1] / "golden" / "diffusion.npz"))
+SCHEDULE = Schedule.linear()
+X, EPS, NOISE = (jnp.asarray(GOLDEN[name]) for name in ("x", "eps", "noise"))
+IMAGE, EPS_OF_IMAGE, NOISE_OF_IMAGE = (jnp.moveaxis(a, 1, -1) for a in (X, EPS, NOISE))
+
+
+def close(ours, theirs, tolerance=1e-5):
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    return np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))) < tolerance
+
+
+@pytest.mark.parametrize("clip", [1.0, None])
+def test_ancestral_steps_are_monais(clip):
+    for t, theirs in zip(GOLDEN["times"], GOLDEN[f"ddpm_clip{bool(clip):d}"], strict=True):
+        assert close(ddpm_step(SCHEDULE, EPS, int(t), X, NOISE, clip)[0], theirs)
+
+
+def test_ancestral_steps_of_a_velocity_are_monais():
+    for t, theirs in zip(GOLDEN["times"], GOLDEN["ddpm_velocity"], strict=True):
+        eps = noise_of_velocity(SCHEDULE, EPS, X, jnp.asarray([t]))  # EPS in the role of v
+        ours = ddpm_step(SCHEDULE, eps, int(t), X, NOISE, None)[0]
+        assert close(ours, theirs, 3e-5)  # eps carries the data in its last digits at t = 999
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+@pytest.mark.parametrize(("name", "offset", "last"), [("plain", 0, -1), ("offset", 1, 0)])
+def test_ddim_steps_are_monais(name, offset, last, eta):
+    times, previous = ddim_times(1000, 50, offset, last)
+    np.testing.assert_array_equal(times, GOLDEN[f"ddim_{name}_times"])
+    for t, s, theirs in zip(times, previous, GOLDEN[f"ddim_{name}_eta{eta}"], strict=True):
+        assert close(ddim_step(SCHEDULE, EPS, int(t), int(s), X, eta, noise=NOISE)[0], theirs)
+
+
+def test_ddim_refuses_what_it_cannot_do():
+    with pytest.raises(ValueError, match="needs noise"):
+        ddim_step(SCHEDULE, EPS, 20, 0, X, eta=0.5)
+    with pytest.raises(ValueError, match="1001 DDIM steps"):
+        ddim_times(1000, 1001)
+
+
+@pytest.mark.parametrize("sampler", [DDPM(), DDIM(50), DDIM(50, eta=0.7, offset=1, last=0)])
+def test_samplers_take_these_steps(sampler):
+    assert isinstance(sampler, Sampler)
+    assert hash(sampler) == hash(type(sampler)(**vars(sampler)))  # one program for equal ones
+    assert not jax.tree.leaves(sampler)
+    state = sampler.init(IMAGE)
+    np.testing.assert_array_equal(state.x, IMAGE)
+    for index in (0, len(sampler.times) // 2, len(sampler.times) - 1):
+        t = int(sampler.times[index])
+        noise = NOISE_OF_IMAGE if sampler.stochastic else None
+        after = sampler.update(SCHEDULE, state, EPS_OF_IMAGE, index, noise)
+        if isinstance(sampler, DDPM):
+            x = ddpm_step(SCHEDULE, EPS_OF_IMAGE, t, IMAGE, NOISE_OF_IMAGE)
+        else:
+            leads_to = ddim_times(1000, 50, sampler.offset, sampler.last)[1][index]
+            x = ddim_step(SCHEDULE, EPS_OF_IMAGE, t, int(leads_to), IMAGE, sampler.eta, noise=noise)
+        np.testing.assert_array_equal(after.x, x)
+        np.testing.assert_array_equal(sampler.finalize(after), x)
+
+
+def test_samplers_visit_the_schedule_from_its_end() -> None:
+    np.testing.assert_array_equal(DDPM(20).times, range(19, -1, -1))
+    np.testing.assert_array_equal(DDIM(4, train_steps=20).times, [15, 10, 5, 0])
+    np.testing.assert_array_equal(DDIM(4, train_steps=20, offset=1).times, [16, 11, 6, 1])
+    assert [s.stochastic for s in (DDPM(), DDIM(5), DDIM(5, 0.1))] == [True, False, True]
+
+
+@pytest.mark.parametrize("clip", [None, 0.25, 1.0])
+def test_estimates_are_clipped_as_asked(clip):
+    index = 12  # from which on x0 is far from within [-1, 1]
+    for sampler, step in ((DDPM(clip=clip), ddpm_step), (DDIM(50, clip=clip), ddim_step)):
+        t = int(sampler.times[index])
+        leads_to = () if step is ddpm_step else (int(sampler.times[index + 1]),)
+        noise = {"noise": NOISE_OF_IMAGE} if step is ddpm_step else {}
+        after = sampler.update(
+            SCHEDULE, sampler.init(IMAGE), EPS_OF_IMAGE, index, noise.get("noise")
+        )
+        x = step(SCHEDULE, EPS_OF_IMAGE, t, *leads_to, IMAGE, clip=clip, **noise)
+        np.testing.assert_array_equal(after.x, x)
+    x0 = predicted_x0(SCHEDULE, EPS_OF_IMAGE, t, IMAGE, clip)
+    assert (np.abs(x0).max() > 1) == (clip is None)
+    assert clip is None or np.abs(x0).max() == np.float32(clip)

@@ -1,0 +1,111 @@
+"""The unit of training: what its key depends on, and which units a command trains."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.suite.toy_project import done, edit, run
+
+
+def again(project: Path, capsys, *arguments: str) -> list[str]:
+    """Run a command and return what was done that had not been done before."""
+    before = done(project)
+    status, _, err = run(capsys, *arguments)
+    assert status == 0, err
+    assert done(project)[: len(before)] == before
+    return done(project)[len(before) :]
+
+
+EVALUATIONS = [f"evaluate {seed}" for seed in range(3)]
+
+
+@pytest.mark.parametrize("setting", ["evaluate.threshold=0.25", "train.log_every=3"])
+def test_what_no_training_depends_on_trains_nothing(setting: str, project: Path, capsys) -> None:
+    run(capsys, "replicate", "apple")
+    assert again(project, capsys, "replicate", "apple", "--set", setting) == EVALUATIONS
+    assert again(project, capsys, "replicate", "apple", "--set", setting) == []
+    assert again(project, capsys, "replicate", "apple") == []
+
+
+def test_another_drawing_trains_and_evaluates_nothing(project: Path, capsys) -> None:
+    run(capsys, "replicate", "apple")
+    edit(project / "papers" / "apple_one" / "study.py", "str(sorted(seeds))", "str(len(seeds))")
+    assert again(project, capsys, "replicate", "apple") == []
+    table = project / "papers" / "apple_one" / "results" / "demo" / "tables" / "scores.md"
+    assert table.read_text() == "3"
+
+
+@pytest.mark.parametrize(
+    ("setting", "trained"),
+    [
+        ("train.widths=[4]", ["decoder"]),
+        ("train.rate=0.25", ["encoder", "decoder"]),  # the decoder learns from the encoder
+        ("critic.depth=3", ["critic"]),
+        ("data.size=9", ["encoder", "decoder", "critic"]),
+    ],
+)
+def test_a_change_trains_the_networks_that_depend_on_it_and_no_other(
+    setting: str, trained: list[str], project: Path, capsys
+) -> None:
+    run(capsys, "replicate", "apple", "--seeds", "1")
+    did = again(project, capsys, "replicate", "apple", "--seeds", "1", "--set", setting)
+    assert did == [f"train {name} 0" for name in trained] + ["evaluate 0"]
+
+
+def test_experiments_with_the_same_training_share_networks(project: Path, capsys) -> None:
+    run(capsys, "replicate", "apple")  # of 5 steps
+    alike = again(project, capsys, "replicate", "apple", "smoke")  # of 100: but for the critic
+    assert alike == ["train encoder 0", "train decoder 0", "evaluate 0"]
+    same = again(project, capsys, "replicate", "apple", "smoke", "--set", "train.steps=5")
+    assert same == ["evaluate 0"]
+
+
+def test_other_data_is_another_unit_and_the_same_data_elsewhere_is_not(
+    project: Path, capsys
+) -> None:
+    first, second = project / "raw", project / "copy"
+    for raw in (first, second):
+        raw.mkdir()
+        (raw / "a.txt").write_text("good")
+    command = ["replicate", "apple", "paper", "--seeds", "1", "--raw"]
+    run(capsys, *command, first)
+    (second / "notes").touch()  # which nothing reads, but another folder all the same
+    assert again(project, capsys, *command, second) == ["evaluate 0"]
+    (second / "a.txt").write_text("better")
+    assert len(again(project, capsys, *command, second)) == 3 + 1
+
+
+def test_data_that_changed_under_a_run_is_refused_and_then_trained_on(
+    project: Path, capsys
+) -> None:
+    assert run(capsys, "replicate", "apple", "--stage", "train")[0] == 0
+    edit(project / "papers" / "apple_one" / "study.py", "made up {i} of", "made up {i} from")
+    status, _, err = run(capsys, "replicate", "apple", "--stage", "evaluate")
+    assert status == 2
+    assert "encoder of seed 0" in err.splitlines()[-1]
+    assert "not on this data" in err.splitlines()[-1]
+    assert len(again(project, capsys, "replicate", "apple")) == 9 + 3
+    edit(project / "papers" / "apple_one" / "study.py", "made up {i} from", "made up {i} for")
+    assert run(capsys, "replicate", "apple", "--stage", "render")[0] == 2
+
+
+def test_only_one_network_is_trained_with_what_it_learns_from(project: Path, capsys) -> None:
+    def both(seed: int) -> list[str]:
+        return [f"train encoder {seed}", f"train decoder {seed}"]
+
+    status, out, _ = run(capsys, "replicate", "apple", "--only", "decoder")
+    assert (status, out) == (0, "decoder is done\n")
+    assert done(project) == [*both(0), *both(1), *both(2)]
+    assert not (project / "papers" / "apple_one" / "results").exists()
+    critics = [f"train critic {seed}" for seed in range(3)]
+    command = ("replicate", "apple", "--only", "critic", "--stage", "train")
+    assert again(project, capsys, *command) == critics
+    assert again(project, capsys, "replicate", "apple") == EVALUATIONS
+
+
+@pytest.mark.parametrize("more", [["decodr"], ["critic", "--stage", "evaluate"]])
+def test_a_network_that_cannot_be_trained_is_refused_before_data_is_prepared(
+    more: list[str], project: Path, capsys
+) -> None:
+    assert run(capsys, "replicate", "apple", "--only", *more)[0] == 2
+    assert not (project / "home" / "data").exists()
