@@ -24,7 +24,7 @@ def files_digest(files: Iterable[Path]) -> str:
 def content_hash(examples: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the SHA-256 over examples in key order, of each its fields in name order.
 
-    A field is an array, a number or a text; its type and shape count, not only its bytes. The
+    A field is an array, a number or a string; its type and shape count, not only its bytes. The
     order in which the mapping was filled does not matter.
     """
     total = hashlib.sha256()

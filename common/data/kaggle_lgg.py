@@ -76,10 +76,10 @@ def read_stack(paths: list[Path]) -> tuple[Pictures, Masks]:
     if bad:
         raise BadFile(*bad)
     size = pictures[every[0]].shape[:2]
-    for kind, images in (("picture", pictures), ("mask", masks)):
+    for kind, members in (("picture", pictures), ("mask", masks)):
         for n in every:
-            if images[n].shape[:2] != size:
-                bad.append(f"{kind} {n} is {images[n].shape[:2]}, the first picture {size}")
+            if members[n].shape[:2] != size:
+                bad.append(f"{kind} {n} is {members[n].shape[:2]}, the first picture {size}")
     if bad:
         raise BadFile(*bad)
     return np.stack([pictures[n] for n in every]), np.stack([masks[n] for n in every])

@@ -1,6 +1,6 @@
 """Batches whose order is a pure function of seed and step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import grain
@@ -31,16 +31,6 @@ class ArraySource:
 
     def __getitem__(self, position: Any) -> dict[str, Any]:
         return {name: array[position] for name, array in self._arrays.items()}
-
-
-def in_batches(run: Callable[[np.ndarray], Any], rows: np.ndarray, size: int) -> np.ndarray:
-    """Return `run` of all rows, `size` at a time.
-
-    The last batch is filled up with zeros and cut again, so that one program is compiled.
-    """
-    padded = np.pad(rows, [(0, -len(rows) % size), *[(0, 0)] * (rows.ndim - 1)])
-    found = [np.asarray(run(padded[i : i + size])) for i in range(0, len(padded), size)]
-    return np.concatenate(found)[: len(rows)]
 
 
 def batches(

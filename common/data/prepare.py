@@ -97,5 +97,5 @@ def _write(
 def _described(dataset: Dataset[Any, Any], made: Examples, reading: Reading[Any]) -> str:
     line = f"{dataset.title}: {made.description}"
     if reading.absent:
-        line += f"; {len(reading.absent)} without a file, label or slice"
+        line += f"; {len(reading.absent)} subjects without a file, label or slice"
     return line + (f"; {len(reading.bad)} bad left out" if reading.bad else "")

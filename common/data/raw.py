@@ -110,7 +110,7 @@ def read_jpeg(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 def refusal(where: str, bad: Iterable[str]) -> InputError:
     """Return the error that lists every bad file, each on a line of its own as "name: reason"."""
     bad = list(bad)
-    head = f"{where}: {len(bad)} bad; mend them, or go on without them with --skip-bad:"
+    head = f"{where}: {len(bad)} bad; fix them, or skip them with --skip-bad:"
     return InputError("\n  ".join([head, *bad]))
 
 

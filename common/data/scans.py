@@ -20,7 +20,7 @@ from jaxtyping import Bool, Shaped, UInt8
 from nibabel import orientations
 
 from common.data.raw import BadFile, read_png, read_tiff, unreadable
-from common.data.user_files import TIFF, Kinds, numeric, picture
+from common.data.user_files import TIFF, Kinds, encoded, numeric
 
 NIFTI = (".nii.gz", ".nii")
 KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay"))
@@ -110,7 +110,7 @@ def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
     """
     if scan.volume is None:
         return [
-            picture(np.where(mask, 255, 0).astype(np.uint8), KINDS.suffix(file))
+            encoded(np.where(mask, 255, 0).astype(np.uint8), KINDS.suffix(file))
             for file, mask in zip(scan.files, masks, strict=True)
         ]
     own = orientations.io_orientation(scan.volume.affine)

@@ -104,7 +104,7 @@ def numeric(path: Path) -> list[list[str | int]]:
     return [[int(one) if i % 2 else one for i, one in enumerate(part)] for part in parts]
 
 
-def picture(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png") -> bytes:
+def encoded(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png") -> bytes:
     """Return a grey or RGB image as the content of a PNG or TIFF file, by the suffix `end`."""
     if end.lower() not in TIFF:
         return imageio.imwrite("<bytes>", image, plugin="pillow", extension=".png")

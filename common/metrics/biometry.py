@@ -32,9 +32,9 @@ def fit_ellipse(mask: Bool[AnyArray, "*space"], pixel_size: Sequence[float]) -> 
     """
     marked, size = np.asarray(mask), np.asarray(pixel_size, np.float64)
     if marked.dtype != bool or marked.ndim != 2:
-        raise InputError(f"mask {marked.shape} of {marked.dtype}: wanted one boolean mask, 2-D")
+        raise InputError(f"mask {marked.shape} of {marked.dtype}: expected one boolean mask, 2-D")
     if size.shape != (2,) or not (np.isfinite(size) & (size > 0)).all():
-        raise InputError(f"pixel size {pixel_size}: wanted height and width above 0, in mm")
+        raise InputError(f"pixel size {pixel_size}: expected height and width above 0, in mm")
     outlines = find_contours(np.pad(marked, 1).astype(np.float64), 0.5)
     if not outlines:
         return None

@@ -35,9 +35,9 @@ def gmsd(
     for name, images in (("first images", x), ("second images", y)):
         check_images(images, name)
         if images.shape[3] not in (1, 3):
-            raise InputError(f"{name}: {images.shape[3]} channels, wanted 1 or 3")
+            raise InputError(f"{name}: {images.shape[3]} channels, expected 1 or 3")
         if min(images.shape[1:3]) < 2:
-            raise InputError(f"{name}: {images.shape[1]}x{images.shape[2]}, wanted 2x2 up")
+            raise InputError(f"{name}: {images.shape[1]}x{images.shape[2]}, expected at least 2x2")
     check_same_shape(x, y, ("first images", "second images"))
     slope_x, slope_y = _slope(x), _slope(y)
     similarity = (2 * slope_x * slope_y + _C) / (slope_x**2 + slope_y**2 + _C)

@@ -38,7 +38,7 @@ def inception_score(
     than splits.
     """
     if splits < 1:
-        raise InputError(f"splits {splits}: wanted 1 up")
+        raise InputError(f"splits {splits}: expected at least 1")
     check_vectors(logits, "logits", splits)
     order = np.random.RandomState(seed).permutation(len(logits))
     log_p = scipy.special.log_softmax(np.asarray(logits, np.float64)[order], axis=1)

@@ -46,7 +46,7 @@ def mean_interval(values: Float[AnyArray, " n"], level: float = 0.95) -> Interva
 def around(value: float, error: float, n: tuple[int, ...], level: float = 0.95) -> Interval:
     """Return the interval of a value with its standard error: Student's t, min(n) - 1 degrees."""
     if not 0 < level < 1:
-        raise InputError(f"level {level}: wanted a share between 0 and 1, such as 0.95")
+        raise InputError(f"level {level}: expected a share between 0 and 1, such as 0.95")
     half = float(scipy.stats.t.ppf((1 + level) / 2, min(n) - 1)) * error
     return Interval(value, value - half, value + half, level, n)
 
@@ -71,7 +71,7 @@ def frechet_interval(
     for features in (a, b):
         check_vectors(features, "features", 2)
     if resamples < 2:
-        raise InputError(f"resamples {resamples}: wanted 2 up")
+        raise InputError(f"resamples {resamples}: expected at least 2")
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     random = np.random.default_rng(seed)
     draws = [

@@ -46,7 +46,7 @@ def kernel_distance(
     smallest = min(len(a), len(b))
     size = min(1000, smallest // 2) if subset_size is None else subset_size
     if not 2 <= size <= smallest:
-        raise InputError(f"subset_size {size}: wanted 2 to {smallest}, the smaller set")
+        raise InputError(f"subset_size {size}: expected 2 to {smallest}, the smaller set")
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     random = np.random.default_rng(seed)
     draws = [

@@ -38,7 +38,7 @@ def lpips(
     for name, images in (("first images", x), ("second images", y)):
         check_images(images, name)
         if images.shape[3] not in (1, 3):
-            raise InputError(f"{name}: {images.shape[3]} channels, wanted 1 or 3")
+            raise InputError(f"{name}: {images.shape[3]} channels, expected 1 or 3")
         if min(images.shape[1:3]) < smallest:
             raise InputError(
                 f"{name}: {images.shape[1]}x{images.shape[2]}, {network.net} wants "

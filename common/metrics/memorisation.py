@@ -71,7 +71,7 @@ def _check(queries: AnyArray, references: AnyArray) -> None:
     if queries.shape[1:] != references.shape[1:]:
         raise InputError(
             f"queries of shape {queries.shape[1:]}, references of {references.shape[1:]}: "
-            "wanted one shape"
+            "expected one shape"
         )
     for name, items in (("queries", queries), ("references", references)):
         if not len(items):

@@ -107,7 +107,7 @@ class PatientOverlap:
         """
         if len(patients) != len(counts.both) or not len(patients):
             raise InputError(
-                f"{len(patients)} patient names for {len(counts.both)} slices: wanted one for each"
+                f"{len(patients)} patient names for {len(counts.both)} slices: expected one for each"
             )
         names, rows = np.unique(np.asarray(patients), return_inverse=True)
 
@@ -179,6 +179,6 @@ def _soft_sums(p: AnyArray, t: AnyArray, smooth: float, axis) -> tuple[Array, Ar
     check_probabilities(p, "probabilities")
     check_probabilities(t, "target")
     if not smooth > 0:
-        raise InputError(f"smooth {smooth:g}: wanted above 0, else two empty masks give 0 / 0")
+        raise InputError(f"smooth {smooth:g}: expected above 0, else two empty masks give 0 / 0")
     p, t = jnp.asarray(p), jnp.asarray(t, p.dtype)
     return jnp.sum(p * t, axis), jnp.sum(p, axis) + jnp.sum(t, axis)

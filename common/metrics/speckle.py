@@ -8,7 +8,7 @@ With mean m and standard deviation s of a window or a region that should be of o
 
 Fully developed speckle has an envelope of Rayleigh's distribution: s / m = √(4/π - 1) = 0.523,
 SNR 1.913, ENL 3.66; of the intensity, its square, all three are 1. Logarithmic compression, as in
-pictures on a screen, changes them. With L the Laplacian less its mean over the picture:
+pictures on a screen, changes them. With L the Laplacian minus its mean over the picture:
 
     edge preservation = Σ L(x) L(y) / √(Σ L(x)² Σ L(y)²)              (Sattar et al. 1997)    (4)
 
@@ -139,7 +139,7 @@ def _check_window(images: Images, window: int) -> None:
     check_images(images, "images")
     if not 2 <= window <= min(images.shape[1:3]):
         raise InputError(
-            f"window of {window} pixels: wanted 2 up to the side of {images.shape[1:3]} images"
+            f"window of {window} pixels: expected 2 up to the side of {images.shape[1:3]} images"
         )
 
 
@@ -148,7 +148,7 @@ def _regions(images: Images, regions: Regions | None) -> AnyArray:
     if regions is None:
         return np.ones(images.shape[:3], bool)
     if regions.shape != images.shape[:3]:
-        raise InputError(f"regions {regions.shape} of images {images.shape[:3]}: wanted one shape")
+        raise InputError(f"regions {regions.shape} of images {images.shape[:3]}: expected one shape")
     return regions
 
 
@@ -170,5 +170,5 @@ def _mean(x: AnyArray, inside: AnyArray) -> Array:
 
 
 def _centred(x: AnyArray, inside: AnyArray) -> Array:
-    """Return `x` less its mean inside, 0 outside."""
+    """Return `x` minus its mean inside, 0 outside."""
     return jnp.where(inside, x - _mean(x, inside), 0)

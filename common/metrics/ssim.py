@@ -220,5 +220,5 @@ def _check(images: AnyArray, name: str, minimum: int = 1) -> None:
     check_images(images, name, minimum)
     if min(images.shape[1:3]) < WINDOW:
         raise InputError(
-            f"{name}: {images.shape[1]}x{images.shape[2]}, wanted {WINDOW}x{WINDOW} up"
+            f"{name}: {images.shape[1]}x{images.shape[2]}, expected at least {WINDOW}x{WINDOW}"
         )

@@ -40,7 +40,7 @@ class SurfaceDistances:
         surfaces together, which is no less common and another number: medpy 0.5.2's `hd95`.
         """
         if not 0 <= percentile <= 100:
-            raise InputError(f"percentile {percentile:g}: wanted 0 to 100")
+            raise InputError(f"percentile {percentile:g}: expected 0 to 100")
         if (unknown := self._without_surface()) is not None:
             return unknown
         both = (self.from_predicted, self.from_target)
@@ -98,9 +98,9 @@ def _check(p: np.ndarray, t: np.ndarray, spacing: Sequence[float]) -> None:
     check_same_shape(p, t, ("predicted", "target"))
     for name, mask in (("predicted", p), ("target", t)):
         if mask.dtype != bool:
-            raise InputError(f"{name}: type {mask.dtype}, wanted a boolean mask; labels == class")
+            raise InputError(f"{name}: type {mask.dtype}, expected a boolean mask; labels == class")
         if mask.ndim not in (2, 3):
-            raise InputError(f"{name}: shape {mask.shape}, wanted one image or one volume")
+            raise InputError(f"{name}: shape {mask.shape}, expected one image or one volume")
     sizes = np.asarray(spacing, np.float64)
     if sizes.shape != (p.ndim,) or not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise InputError(f"spacing {spacing}: wanted {p.ndim} sizes of a pixel above 0, in mm")
+        raise InputError(f"spacing {spacing}: expected {p.ndim} sizes of a pixel above 0, in mm")

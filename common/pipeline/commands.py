@@ -69,7 +69,7 @@ def replicate(
     from common.report.compare import compare
     from common.report.comparison import markdown
     from common.training.mesh import initialize_distributed
-    from common.training.processes import log
+    from common.training.processes import exclusive, log
 
     initialize_distributed()
     run = plan(study, experiment, **options)
@@ -85,7 +85,8 @@ def replicate(
     }
     if stages.execute(run, stage, only) is None:
         return Outcome(0, summary, f"{only or stage} is done")
-    comparison = compare(study, run.out)
+    with exclusive(run.work):  # else another process may be drawing the same results just now
+        comparison = compare(study, run.out)
     text = f"{markdown(comparison)}\nResults: {run.out}"
     return Outcome(0, {**summary, "comparison": dataclasses.asdict(comparison)}, text)
 

@@ -108,9 +108,14 @@ class _Seed:
 
     @property
     def key(self) -> str:
-        """What the evaluation depends on besides the run's config: data and trained networks."""
-        keys = [unit.key for unit in self.run.units(self.prepared, self.number)]
-        return configs.digest(self.prepared.content_hash, keys)
+        """What the evaluation depends on besides the run's config: data and trained networks.
+
+        A network that was trained anew, its folder having been deleted, is another one.
+        """
+        trainings = [
+            (unit.key, units.record_of(unit)) for unit in self.run.units(self.prepared, self.number)
+        ]
+        return configs.digest(self.prepared.content_hash, trainings)
 
     def is_done(self) -> bool:
         """Return whether these very networks were evaluated on this data."""

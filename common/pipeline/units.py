@@ -74,6 +74,12 @@ def is_done(unit: Unit[Any]) -> bool:
     return broadcast_from_primary(lambda: (unit.folder / DONE).exists())
 
 
+def record_of(unit: Unit[Any]) -> str:
+    """Return the record of a unit's training, empty where it is not trained."""
+    file = unit.folder / DONE
+    return file.read_text() if file.exists() else ""
+
+
 def is_ready(unit: Unit[Any]) -> bool:
     """Return whether all that a unit learns from is trained."""
     return all(is_done(unit.of(name)) for name in unit.run.networks[unit.network].after)

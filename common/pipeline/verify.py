@@ -98,7 +98,7 @@ def verify(
         if stage == "all":
             run, reason = _again(study, experiment, raw, before["seeds"], scratch)
         if reason:
-            notes.insert(0, f"{reason}; only tables and figures were verified.")
+            notes.insert(0, f"{reason}; only tables and figures were verified")
         if run:
             stages.execute(run)
             numbers = compare_runs(committed, run, exact)
@@ -259,12 +259,11 @@ def _same_matplotlib(before: dict[str, Any]) -> bool:
 
 
 def _others(before: dict[str, Any]) -> str:
-    """Name what of the platform is not as it was; a package that was not needed then is not."""
+    """Name what of the platform is not as it was; what was not recorded then does not count."""
     now = metrics_file.flatten(manifests.platform())
     then = metrics_file.flatten(before)
-    names = [name for name in sorted({*now, *then}) if name in then or "versions." not in name]
     return "; ".join(
-        f"{name} {now.get(name)}, results made with {then.get(name)}"
-        for name in names
-        if now.get(name) != then.get(name)
+        f"{name} {now.get(name)}, results made with {value}"
+        for name, value in sorted(then.items())
+        if now.get(name) != value
     )

@@ -1,13 +1,14 @@
 """What images are compared by in FID and KID."""
 
-from collections.abc import Callable
-from functools import partial
+from __future__ import annotations
+
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
-from common.data.loader import in_batches
+from common.nn.predictor import Predictor
 from common.pretrained.inception import inception_features, load_inception
 from common.pretrained.weights import inception_path
 
@@ -19,25 +20,27 @@ class Extractor:
     """
 
     def __init__(self, kind: str, batch: int = 16):
-        self.fid = "fid768" if kind == "inception768" else "fid_pixels"
-        self.kind, self._batch = kind, batch
-        self._compiled: Callable = _pixels
+        self.kind, self.fid = kind, "fid_pixels"
+        self._predict = Predictor((), pixels, batch)
         if kind == "inception768":
-            self._compiled = partial(_inception768, load_inception(inception_path()))
+            self.fid = "fid768"
+            self._predict = Predictor(load_inception(inception_path()), inception768, batch)
 
     def __call__(
         self, images: Float[np.ndarray, "n height width 1"]
     ) -> Float[np.ndarray, "n features"]:
         """Return the features of slices in [0, 1]."""
-        return in_batches(self._compiled, images, self._batch)
+        return self._predict(images)
 
 
-@jax.jit
-def _inception768(parameters, images):
+def inception768(
+    parameters: Any, images: Float[Array, "n height width 1"]
+) -> Float[Array, "n 768"]:
+    """Return Inception's features before its auxiliary classifier."""
     return inception_features(parameters, images, 768)
 
 
-@jax.jit
-def _pixels(images):
+def pixels(_: Any, images: Float[Array, "n height width 1"]) -> Float[Array, "n 64"]:
+    """Return the means of 64 blocks of an image, about."""
     shape = (len(images), 8, 8, 1)
     return jax.image.resize(images, shape, "linear").reshape(len(images), -1)

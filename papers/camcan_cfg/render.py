@@ -56,9 +56,9 @@ def make_tables(
     trained = row("trained on real slices", "real.brain_age", BRAIN_AGE)
     age_rows = tuple(row(label, f"{prefix}.brain_age", BRAIN_AGE) for label, prefix in sets)
     return {
-        "table_1-1_brain_age_reader": tables.Table(
-            f"Table 1-1: brain age read from real slices, years. {note}",
-            header("reader", BRAIN_AGE),
+        "table_1-1_brain_age_regressor": tables.Table(
+            f"Table 1-1: brain age predicted from real slices, years. {note}",
+            header("regressor", BRAIN_AGE),
             (untrained, trained),
         ),
         "table_2_quality": tables.Table(
@@ -67,7 +67,7 @@ def make_tables(
             tuple(row(label, prefix, QUALITY) for label, prefix in sets),
         ),
         "table_3_brain_age": tables.Table(
-            f"Table 3: brain age read from the pictures, years. {note}",
+            f"Table 3: brain age predicted from the pictures, years. {note}",
             header("set", BRAIN_AGE),
             age_rows,
         ),
@@ -89,7 +89,7 @@ def _conditions(sets, ours, note: str) -> tables.Table:
         ("sex.auroc", "sex: AUROC"),
     )
     return tables.Table(
-        f"Asked and read: age, slice number and sex (ours only). {note}",
+        f"Asked and predicted: age, slice number and sex (ours only). {note}",
         ("set", *(name for _, name in columns)),
         tuple((label, *(ours(f"{prefix}.{key}") for key, _ in columns)) for label, prefix in sets),
     )

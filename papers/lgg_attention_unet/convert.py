@@ -28,7 +28,7 @@ def _layers(levels: int, gates: bool) -> Iterator[tuple[Path, str]]:
     for level in range(levels):
         yield from block("down", level)
     for level in range(levels - 1):
-        yield ("up", level, "grow"), TRANSPOSED
+        yield ("up", level, "upsample"), TRANSPOSED
         if gates:
             for name in ("phi", "theta", "psi"):
                 yield ("up", level, "gate", name), CONV
@@ -61,7 +61,7 @@ def from_keras(weights: Mapping[str, np.ndarray], config: ModelConfig) -> nnx.St
     `keras_names`; `nnx.update(network, from_keras(...))` loads them. Raises InputError where
     names or shapes do not fit the config.
     """
-    shape = np.shape(weights.get(f"{CONV}/kernel"))
+    shape = np.shape(weights.get(f"{CONV}/kernel", ()))
     channels = shape[2] if len(shape) == 4 else 3
     empty = nnx.eval_shape(lambda: AttentionUNet(config, channels, rngs=nnx.Rngs(0)))
     names = keras_names(config)

@@ -17,7 +17,7 @@ from papers.lgg_attention_unet.baseline import fit_threshold
 from papers.lgg_attention_unet.config import SIZES, Config
 from papers.lgg_attention_unet.data import Part
 from papers.lgg_attention_unet.datasets import Stack
-from papers.lgg_attention_unet.inference import Segmenter, best_threshold, predicted_mask
+from papers.lgg_attention_unet.inference import StackPredictor, best_threshold, predicted_mask
 from papers.lgg_attention_unet.train import model_of, trained_network
 
 BATCH = 32  # slices that the source's metric is taken of at once
@@ -38,7 +38,7 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
     for name in run.networks:
         unit, config = run.unit(prepared, seed, name), run.config
         network = trained_network(unit.folder, model_of(unit), config.train)
-        segment = Segmenter(network, config)
+        segment = StackPredictor(network, config)
         if config.evaluate.tuned_threshold:
             threshold = best_threshold(parts["validation"], segment, config.evaluate)
             config = replace(config, evaluate=replace(config.evaluate, threshold=threshold))
@@ -155,7 +155,7 @@ def _detection(scores: np.ndarray, positive: np.ndarray, present: np.ndarray) ->
 
 
 def case_images(
-    part: Part, dice: dict[str, float], segment: Segmenter, config: Config
+    part: Part, dice: dict[str, float], segment: StackPredictor, config: Config
 ) -> dict[str, np.ndarray]:
     """Return the slice with the most tumor of typical patients and of the worst, as uint8.
 
@@ -175,7 +175,7 @@ def case_images(
     return arrays
 
 
-def _case(stack: Stack, segment: Segmenter) -> dict[str, np.ndarray]:
+def _case(stack: Stack, segment: StackPredictor) -> dict[str, np.ndarray]:
     best = int(stack.masks.sum((1, 2)).argmax())
     predicted, gates = segment.one(stack, best)
 

@@ -23,7 +23,7 @@ Maps = Float32[np.ndarray, "slices height width"]
 Batch = Float[Array, "batch height width 3"]
 
 
-class Segmenter:
+class StackPredictor:
     """A trained network as a function of stacks.
 
     Its window of the images is brought to the network's size by the mean over areas;

@@ -152,7 +152,7 @@ class Up(nnx.Module):
     ):
         options: Any = {"dtype": dtype, "rngs": rngs}
         norms: Any = {"momentum": momentum, **options}
-        self.grow = ConvTranspose(low_features, features, 2, kernel_init=_ZEROS, **options)
+        self.upsample = ConvTranspose(low_features, features, 2, kernel_init=_ZEROS, **options)
         self.gate = Gate(low_features, features, **norms) if gated else None
         self.block = ConvBlock(2 * features, features, **norms)
 
@@ -166,7 +166,7 @@ class Up(nnx.Module):
     ]:
         """Return the level's output and its gate's map, None where it has no gate."""
         skip, gate = (skip, None) if self.gate is None else self.gate(low, skip, train)
-        return self.block(jnp.concatenate([self.grow(low), skip], axis=-1), train), gate
+        return self.block(jnp.concatenate([self.upsample(low), skip], axis=-1), train), gate
 
 
 def _check_size(height: int, width: int, halvings: int) -> None:

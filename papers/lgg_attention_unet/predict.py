@@ -25,7 +25,7 @@ from common.results.figures import png, spread_out
 from papers.lgg_attention_unet import figures
 from papers.lgg_attention_unet.config import Config
 from papers.lgg_attention_unet.datasets import Stack
-from papers.lgg_attention_unet.inference import Segmenter, predicted_mask
+from papers.lgg_attention_unet.inference import StackPredictor, predicted_mask
 from papers.lgg_attention_unet.train import trained_network
 
 STUDY = "lgg_attention_unet"
@@ -58,7 +58,7 @@ def predict(
     batch = min(config.evaluate.batch_size, most)  # of slices: the rest would be filled with zeros
     config = replace(config, evaluate=replace(config.evaluate, batch_size=batch))
     model = replace(config.model, gates=name == "attention")
-    segment = Segmenter(trained_network(folder, model, config.train), config)
+    segment = StackPredictor(trained_network(folder, model, config.train), config)
     rows = []
     for one in tqdm(patients, "segmenting", unit="patient", delay=2, disable=None):
         try:
@@ -96,7 +96,7 @@ def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) 
 def overlays(scan: Scan, images: Images, masks: Masks) -> list[bytes]:
     """Return a PNG for every file: FLAIR with the outline in red, of a volume a sheet of slices."""
     if scan.volume is None:
-        return [user_files.picture(_outlined(*pair)) for pair in zip(images, masks, strict=True)]
+        return [user_files.encoded(_outlined(*pair)) for pair in zip(images, masks, strict=True)]
     has_tumor = np.array([mask.any() for mask in masks])
     chosen = spread_out(has_tumor, SHOWN)
     title = (

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from common.data.images import paste, resize_8_bits
 from common.data.raw import BadFile, refusal
-from common.data.user_files import TIFF, check_output, pages, picture, shown, write
+from common.data.user_files import TIFF, check_output, encoded, pages, shown, write
 from common.metrics.biometry import head_circumference
 from common.nn.predictor import Predictor, in_batches
 from common.pipeline.trained import Trained, find
@@ -160,7 +160,7 @@ def _median(values: Num[np.ndarray, " frames"]) -> float | None:
 def _overlay(clip: Clip, labels: Frames, classes: tuple[str, ...], name: str) -> bytes:
     """Return a PNG: the frame with outlines in the classes' colors, of a clip a sheet of some."""
     if len(labels) == 1:
-        return picture(_outlined(clip.frames[0], labels[0]))
+        return encoded(_outlined(clip.frames[0], labels[0]))
     marked = np.array([one.any() for one in labels])
     chosen = spread_out(marked, SHOWN)
     note = f"{name}: something predicted in {marked.sum()} of {len(marked)} frames"
@@ -180,7 +180,7 @@ def _outlined(
 
 
 def _content(frames: Frames, target: Path) -> bytes:
-    return picture(frames[0], target.suffix) if len(frames) == 1 else pages(frames)
+    return encoded(frames[0], target.suffix) if len(frames) == 1 else pages(frames)
 
 
 def _targets(file: Path, frames: int, source: Path, out: Path) -> tuple[Path, Path, Path]:

@@ -96,7 +96,7 @@ def test_area_ratio_is_of_each_class():
 
 def test_bad_input_is_one_error():
     mask = np.ones((4, 4), bool)
-    with pytest.raises(InputError, match="wanted one boolean mask"):
+    with pytest.raises(InputError, match="expected one boolean mask"):
         fit_ellipse(mask[None], (1.0, 1.0))
     with pytest.raises(InputError, match="pixel size"):
         fit_ellipse(mask, (1.0, 0.0))

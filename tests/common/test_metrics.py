@@ -100,7 +100,7 @@ def test_images_that_are_refused(spoil, message):
 
 
 def test_refusals_of_pairs_and_counts():
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         ssim(images(0, 3), images(0, 2))
     with pytest.raises(InputError, match="at least 2"):
         all_pairs_ssim(images(0, 1))
@@ -188,7 +188,7 @@ def test_kernel_distance_is_seeded_and_about_zero_for_one_distribution():
 def test_kernel_distance_refusals():
     with pytest.raises(InputError, match="48 and 5 values"):
         kernel_distance(A, features(0))
-    with pytest.raises(InputError, match="subset_size 300: wanted 2 to 170"):
+    with pytest.raises(InputError, match="subset_size 300: expected 2 to 170"):
         kernel_distance(A, B, subset_size=300)
     with pytest.raises(InputError, match="3 given, at least 4"):
         kernel_distance(A, B[:3])
@@ -219,7 +219,7 @@ def test_pearson_keeps_under_scale_and_shift(seed, scale, shift):
 
 
 def test_regression_refusals():
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         regression_errors(A[:, 0], B[:, 0])
     with pytest.raises(InputError, match="at least 2"):
         regression_errors(A[:1, 0], A[:1, 1])
@@ -248,7 +248,7 @@ def test_a_copy_is_found_at_distance_zero_and_named_by_its_first():
 
 
 def test_nearest_neighbours_refusals():
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         nearest_neighbours(images(0), images(0, height=15))
     with pytest.raises(InputError, match="references: 0 given"):
         nearest_neighbours(images(0), images(0)[:0])

@@ -143,17 +143,17 @@ def test_soft_scores_laws(seed, smooth):
 
 def test_labels_that_are_refused():
     p = labels(0)
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         overlap(p, p[:2], CLASSES)
-    with pytest.raises(InputError, match="target: labels 0 to 4, wanted 0 to 3"):
+    with pytest.raises(InputError, match="target: labels 0 to 4, expected 0 to 3"):
         overlap(p, np.full_like(p, 4) * (p > 0), CLASSES)
     with pytest.raises(InputError, match="predicted: labels -1 to"):
         overlap(p - 1, p, CLASSES)
-    with pytest.raises(InputError, match="labels 0 to 255, wanted 0 to 1; mask > 0"):
+    with pytest.raises(InputError, match="labels 0 to 255, expected 0 to 1; mask > 0"):
         overlap((255 * (p > 1)).astype(np.uint8), p > 1, 2)
     with pytest.raises(InputError, match="at least one value"):
         overlap(p[:0], p[:0], CLASSES)
-    with pytest.raises(InputError, match="type float32, wanted integer labels"):
+    with pytest.raises(InputError, match="type float32, expected integer labels"):
         check_labels(np.zeros(3, np.float32), "labels", 2)
 
 
@@ -161,11 +161,11 @@ def test_counts_and_patients_that_are_refused():
     counts = overlap(labels(0), labels(1), CLASSES)
     with pytest.raises(InputError, match="2 patient names for 3 slices"):
         PatientOverlap.of(counts, ["a", "b"])
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         counts.merge(overlap(labels(0), labels(1), CLASSES + 1))
     volume = PatientOverlap.of(counts, ["a"] * 3)
     more = PatientOverlap.of(overlap(labels(0), labels(1), CLASSES + 1), ["a"] * 3)
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         volume.merge(more)
 
 
@@ -175,7 +175,7 @@ def test_counts_and_patients_that_are_refused():
         (lambda p, t: (p * 9 - 4, t), "probabilities: values -.*sigmoid"),
         (lambda p, t: (p, t * 255), "target: values 0 to 255.*mask / 255"),
         (lambda p, t: (p * np.float32(np.nan), t), "probabilities: NaN"),
-        (lambda p, t: (p, t[:1]), "wanted one shape"),
+        (lambda p, t: (p, t[:1]), "expected one shape"),
         (lambda p, t: (p[:0], t[:0]), "at least one value"),
     ],
 )
@@ -184,5 +184,5 @@ def test_probabilities_that_are_refused(spoil, message):
     for metric in (soft_dice, soft_iou):
         with pytest.raises(InputError, match=message):
             metric(*spoil(p, t))
-    with pytest.raises(InputError, match="smooth 0: wanted above 0"):
+    with pytest.raises(InputError, match="smooth 0: expected above 0"):
         soft_dice(p, t, smooth=0.0)

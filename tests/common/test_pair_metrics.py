@@ -98,8 +98,8 @@ def test_gradients_are_finite_at_the_ends_of_the_range():
         (lambda x: x * 2 - 1, "x / 2"),
         (lambda x: np.where(x > 0.5, np.float32(np.nan), x), "NaN"),
         (lambda x: x[:0], "0 given"),
-        (lambda x: x[:, :-1], "wanted one shape"),
-        (lambda x: x[:1], "wanted one shape"),
+        (lambda x: x[:, :-1], "expected one shape"),
+        (lambda x: x[:1], "expected one shape"),
     ],
 )
 def test_images_that_are_refused(spoil, message):
@@ -112,9 +112,9 @@ def test_images_that_are_refused(spoil, message):
 
 def test_channels_and_sizes_that_gmsd_refuses():
     channels, line = noise(0, channels=2), noise(0, height=1)
-    with pytest.raises(InputError, match="2 channels, wanted 1 or 3"):
+    with pytest.raises(InputError, match="2 channels, expected 1 or 3"):
         gmsd(channels, channels)
-    with pytest.raises(InputError, match="1x48, wanted 2x2"):
+    with pytest.raises(InputError, match="1x48, expected 2x2"):
         gmsd(line, line)
 
 

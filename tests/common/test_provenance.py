@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 if np.__version__ > "1":
     from papers.eta import conditional
 
+    def under(x):
+        return x
+
 LIMIT = 3
 UNUSED = 4
 TABLE = {"a": 1}
@@ -56,6 +59,7 @@ class Model(Base):
     """A model."""
 
     width: int = 8
+    hint: Hint | None = None
 
     def run(self, x):
         """Run."""
@@ -76,7 +80,7 @@ def root(x: int, y: int = 2) -> int:
 
 def lazy(hint: Hint = None):
     from papers import lazy
-    return lazy.late(conditional(delta))
+    return lazy.late(under(conditional(delta)))
 ''',
     "beta.py": '''"""Another."""
 
@@ -190,6 +194,7 @@ def test_what_may_change_a_result_changes_the_digest(
         ("lazy", "return x", "return -x"),  # of the function's own name
         ("eta", "return x", "return -x"),  # imported under a condition
         ("alpha", '> "1"', '> "2"'),  # the condition
+        ("alpha", "        return x\n", "        return 1\n"),  # defined under it
         ("delta", "WHOLE = 1", "WHOLE = 2"),  # a whole module that is handed on
     ],
 )

@@ -336,6 +336,10 @@ mesh = Mesh(np.array(jax.devices()), ("data",))
 images, trajectory = draw(mesh=mesh, trajectory_every=5)
 assert images.shape == (6, 12, 20, 1) and trajectory.shape[:2] == (5, 6)
 np.testing.assert_allclose(images, draw()[0], atol=1e-5)
+seen = []
+chunked, _ = draw(mesh=mesh, chunk=12, on_chunk=lambda step, estimate: seen.append(estimate))
+np.testing.assert_allclose(chunked, images, atol=1e-5)
+assert [estimate.shape for estimate in seen] == [images.shape] * 2
 """
 
 

@@ -90,7 +90,7 @@ def spoil(folder: Path, kind: str) -> None:
     file = folder / "bad.png"
     if kind == "truncated":
         noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
-        file.write_bytes(user_files.picture(noise)[:500])
+        file.write_bytes(user_files.encoded(noise)[:500])
     elif kind == "truncated volume":
         whole = volume("RAS", folder / "bad.nii.gz", np.random.default_rng(0).random((9, 9, 9)))
         whole.write_bytes(whole.read_bytes()[:2000])

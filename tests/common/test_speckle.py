@@ -95,7 +95,7 @@ def test_bad_input_is_one_error():
         speckle_index(RAYLEIGH * 255)
     with pytest.raises(InputError, match="window of 300 pixels"):
         speckle_index(RAYLEIGH, window=300)
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         edge_preservation(RAYLEIGH, RAYLEIGH[:, :50])
     with pytest.raises(InputError, match=r"regions \(1, 4, 4\)"):
         envelope_snr(RAYLEIGH, np.ones((1, 4, 4), bool))

@@ -110,9 +110,9 @@ def test_masks_that_are_refused():
             surface_distances(p, t, spacing)
     with pytest.raises(InputError, match="percentile 101"):
         surface_distances(p, t, (1.0, 1.0)).hausdorff(101.0)
-    with pytest.raises(InputError, match="wanted one shape"):
+    with pytest.raises(InputError, match="expected one shape"):
         surface_distances(p[:4], t, (1.0, 1.0))
-    with pytest.raises(InputError, match="target: type uint8, wanted a boolean mask"):
+    with pytest.raises(InputError, match="target: type uint8, expected a boolean mask"):
         surface._check(p, t.astype(np.uint8), (1.0, 1.0))
 
 

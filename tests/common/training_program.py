@@ -1,4 +1,4 @@
-"""A small training on the toolbox, as a study's loop is: what the tests start, kill and resume.
+"""A small training, as a study's is: what the tests start, kill and resume.
 
 ``python training_program.py FOLDER [--steps N] [--stop N] [--every N] [--kill EVENT:PART:N]
 [--pmap]`` trains to `steps` in all, or leaves after `stop` as if it had been stopped, with a
@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,25 +25,17 @@ from common.data.loader import ArraySource, batches
 from common.errors import InputError
 from common.training.checkpoints import Checkpoints
 from common.training.ema import ema_update
-from common.training.finite import check_finite
+from common.training.loop import Length, Training
 from common.training.mesh import data_mesh, data_parallel, initialize_distributed, replicate, shard
 from common.training.rng import Streams
+from common.training.state import State
 from common.training.stopping import EarlyStop, Plateau
-from common.training.writer import MetricWriter
 
 BATCH, SEED = 16, 3
 
 
-class State(NamedTuple):
-    """What a step changes."""
-
-    params: nnx.State
-    optimizer: optax.OptState
-    average: nnx.State
-
-
 class Net(nnx.Module):
-    """A convolution, a normalisation and a linear layer."""
+    """A convolution, a normalization and a linear layer."""
 
     def __init__(self, rngs: nnx.Rngs):
         self.conv = nnx.Conv(1, 8, (3, 3), rngs=rngs)
@@ -55,7 +47,7 @@ class Net(nnx.Module):
 
 
 def source() -> ArraySource:
-    """Return 80 pictures whose condition is learnt from them."""
+    """Return 80 images whose condition is learned from them."""
     rng = np.random.default_rng(0)
     conditions = rng.uniform(-1, 1, (80, 3)).astype(np.float32)
     basis = rng.standard_normal((3, 64)).astype(np.float32)
@@ -75,65 +67,56 @@ def setup() -> tuple[State, Any]:
         noise = jax.vmap(lambda k: jax.random.normal(k, (8, 8, 1)))(keys(batch["row"]))
 
         def loss(params):
-            read = nnx.merge(graph, params)(batch["image"] + 0.1 * noise)
-            return jnp.mean(jnp.square(read - batch["condition"]))
+            predicted = nnx.merge(graph, params)(batch["image"] + 0.1 * noise)
+            return jnp.mean(jnp.square(predicted - batch["condition"]))
 
         value, gradients = jax.value_and_grad(loss)(state.params)
         if axis is not None:  # pmap's step averages by hand
             value, gradients = jax.lax.pmean((value, gradients), axis)
-        updates, moments = optimizer.update(gradients, state.optimizer)
+        updates, opt_state = optimizer.update(gradients, state.opt_state)
         params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
-        return State(params, moments, ema_update(state.average, params, 0.9, index)), value
+        return State(params, opt_state, ema=ema_update(state.ema, params, 0.9, index)), value
 
     @jax.jit
     def init(key) -> State:
         params = nnx.state(Net(nnx.Rngs(key)))
-        return State(params, optimizer.init(params), jax.tree.map(jnp.copy, params))
+        return State(params, optimizer.init(params), ema=jax.tree.map(jnp.copy, params))
 
     return init(streams.key("parameters")), step
 
 
 def train(folder: Path, steps: int, stop: int | None = None, every: int = 5, kill: int = 0) -> None:
     """Train up to step `steps`, or leave at `stop`."""
-    mesh = data_mesh()
     state, step = setup()
-    compiled = data_parallel(lambda s, b, i, r: step(s, b, i, r), mesh)
-    iterator = batches(
-        source(),
-        BATCH,
-        SEED,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    state = replicate(mesh, state)
-    plateau, early, start = Plateau(0.05, factor=0.5, patience=1, threshold=0.1), EarlyStop(9), 0
+    compiled = data_parallel(lambda s, b, i, r: step(s, b, i, r), data_mesh())
+    rows = source()
+    length = Length(steps * BATCH // len(rows), BATCH, log_every=1, checkpoint_minutes=0.0)
+    plateau, early = Plateau(0.05, factor=0.5, patience=1, threshold=0.1), EarlyStop(9)
     checkpoints = Checkpoints(folder / "checkpoints", best="distance")
-    if last := checkpoints.restore_last(state):
-        start, state = last.step, last.state
-        iterator.set_state(last.iterator)
-        plateau, early = Plateau(**last.extra["plateau"]), EarlyStop(**last.extra["early"])
-    with MetricWriter(folder / "train.jsonl", steps, "train", start) as writer:
-        for index in range(start, steps):
-            batch = shard(mesh, next(iterator))
-            state, value = compiled(state, batch, np.int32(index), np.float32(plateau.rate))
-            done, loss = index + 1, float(value)
-            check_finite(done, loss, checkpoints)
+    with Training(
+        folder, state, rows, length, seed=SEED, label="train", checkpoints=checkpoints
+    ) as training:
+        if extra := training.extra:
+            plateau, early = Plateau(**extra["plateau"]), EarlyStop(**extra["early"])
+        reports = training.reports(compiled, each=lambda: (np.float32(plateau.rate),))
+        for report in reports:
+            done, loss = report.step, report["loss"]
             if done % 3 == 0:  # off the checkpoints' rhythm
                 plateau, early = plateau.update(loss), early.update(loss)
-            writer.write(done, loss=loss, rate=plateau.rate)
-            if done % every == 0 or done in (stop, steps):
-                extra = {
-                    k: dataclasses.asdict(v) for k, v in (("plateau", plateau), ("early", early))
-                }
-                metrics = {"distance": abs(loss - 0.5)}  # so that the best is not the last
-                checkpoints.save(done, state, iterator.get_state(), metrics, extra)
+            report["rate"] = plateau.rate
+            report["distance"] = abs(loss - 0.5)  # so that the best is not the last
+            training.extra = {
+                k: dataclasses.asdict(v) for k, v in (("plateau", plateau), ("early", early))
+            }
+            training.record(report, save=done % every == 0 or done == stop or report.last)
             if done == kill:
                 os.kill(os.getpid(), signal.SIGKILL)
             if done == stop:
                 return
-    if jax.process_index() == 0:
-        best = checkpoints.restore_best(state)
-        np.savez(folder / "final.npz", *jax.tree.leaves((state, best.state)), np.array(best.step))
+        if jax.process_index() == 0:
+            best = checkpoints.restore_best(training.state)
+            leaves = jax.tree.leaves((training.state, best.state))
+            np.savez(folder / "final.npz", *leaves, np.array(best.step))
 
 
 def against_pmap(folder: Path, steps: int) -> None:

@@ -1,5 +1,6 @@
 """The unit of training: what its key depends on, and which units a command trains."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ def again(project: Path, capsys, *arguments: str) -> list[str]:
 EVALUATIONS = [f"evaluate {seed}" for seed in range(3)]
 
 
-@pytest.mark.parametrize("setting", ["evaluate.threshold=0.25", "train.log_every=3"])
+@pytest.mark.parametrize(
+    "setting", ["evaluate.threshold=0.25", "train.log_every=3", "critic.label=b"]
+)
 def test_what_no_training_depends_on_trains_nothing(setting: str, project: Path, capsys) -> None:
     run(capsys, "replicate", "apple")
     assert again(project, capsys, "replicate", "apple", "--set", setting) == EVALUATIONS
@@ -58,6 +61,21 @@ def test_experiments_with_the_same_training_share_networks(project: Path, capsys
     assert alike == ["train encoder 0", "train decoder 0", "evaluate 0"]
     same = again(project, capsys, "replicate", "apple", "smoke", "--set", "train.steps=5")
     assert same == ["evaluate 0"]
+
+
+def test_what_is_trained_anew_is_evaluated_anew(project: Path, capsys) -> None:
+    run(capsys, "replicate", "apple", "--seeds", "2")
+    edit(project / "papers" / "apple_one" / "study.py", "a library speaks", "a library sings")
+    folder = project / "home" / "runs" / "apple_one" / "networks"
+    (decoder,) = folder.glob("decoder-*/seed_1")
+    shutil.rmtree(decoder)  # as the warning of other code advises
+    did = again(project, capsys, "replicate", "apple", "--seeds", "2")
+    assert did == ["train decoder 1", "evaluate 1"]
+    shutil.rmtree(decoder)
+    for stage, needed in (("evaluate", "train"), ("render", "evaluate")):
+        status, _, err = run(capsys, "replicate", "apple", "--seeds", "2", "--stage", stage)
+        assert status == 2
+        assert f"has not been through --stage {needed}" in err
 
 
 def test_other_data_is_another_unit_and_the_same_data_elsewhere_is_not(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from common.nn.conv import Conv, max_pool
 from papers.camcan_cfg.config import BrainAgeConfig
 
-READ = ("age", "sex", "slice")  # what the outputs stand for
+TARGETS = ("age", "sex", "slice")  # what the outputs stand for
 
 
 class BrainAge(nnx.Module):
@@ -26,7 +26,7 @@ class BrainAge(nnx.Module):
         self.norms = nnx.List(
             [nnx.GroupNorm(width, num_groups=8, rngs=rngs) for width in config.features]
         )
-        self.head = nnx.Linear(config.features[-1], len(READ), rngs=rngs)
+        self.head = nnx.Linear(config.features[-1], len(TARGETS), rngs=rngs)
 
     def __call__(self, images: Float[Array, "batch height width 1"]) -> Float[Array, "batch 3"]:
         """Return age, sex and slice number in standard units from slices in [0, 1]."""

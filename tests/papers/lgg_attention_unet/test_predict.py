@@ -66,7 +66,7 @@ class Threshold:
 @pytest.fixture
 def bright(monkeypatch) -> list:
     """Put the threshold in the network's place; return the shapes and batch sizes it got."""
-    monkeypatch.setattr(module, "Segmenter", Threshold)
+    monkeypatch.setattr(module, "StackPredictor", Threshold)
     monkeypatch.setattr(module, "trained_network", lambda *_: None)
     monkeypatch.setattr(Threshold, "stacks", [])
     return Threshold.stacks

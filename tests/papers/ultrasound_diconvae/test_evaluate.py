@@ -54,7 +54,7 @@ def test_a_segmentation_that_marks_too_much() -> None:
     assert np.isnan(scores["hc_error_mm"])  # nobody knows the circumference
 
 
-def test_a_class_that_a_image_does_not_show_does_not_count() -> None:
+def test_a_class_that_an_image_does_not_show_does_not_count() -> None:
     labels = np.concatenate([head(), np.minimum(head(), 1)])
     scores = segmentation(labels, part(labels), CLASSES)
     assert scores["classes"]["CSP"]["n"] == 1

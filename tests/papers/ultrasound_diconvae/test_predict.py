@@ -113,7 +113,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("end", [".png", ".tif"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_image_gets_three_of_its_own_size(end, channels, run, by_gray, tmp_path):
+def test_an_image_gets_three_of_its_own_size(end, channels, run, by_gray, tmp_path):
     labels = head(32, 48)
     image = GRAYS[labels].astype(np.uint8)
     source = tmp_path / f"head{end}"

@@ -51,7 +51,7 @@ def test_images_come_with_all_that_is_known(images):
         assert 2 <= sum((one.labels == label).any() for one in images) < len(images)
 
 
-def test_a_image_depends_on_seed_and_index_alone(images):
+def test_an_image_depends_on_seed_and_index_alone(images):
     again = simulate.labeled_image(5, 0, height=SIZE, width=SIZE)
     np.testing.assert_array_equal(again.image, images[5].image)
     np.testing.assert_array_equal(again.clean, images[5].clean)
@@ -123,15 +123,15 @@ def test_bone_throws_a_shadow_where_the_beam_grazes_it(scene):
 
 
 def test_images_are_neither_empty_nor_solved_by_a_threshold(images):
-    images = np.stack([one.image[..., 0] for one in images]).astype(float)
+    shown = np.stack([one.image[..., 0] for one in images]).astype(float)
     clean = np.stack([one.clean[..., 0] for one in images]).astype(float)
     brain = np.stack([one.labels > 0 for one in images])
     assert 0.25 < brain.mean() < 0.6
-    assert (images.max((1, 2)) > 150).all()
-    assert (images == 0).mean() < 0.5
-    noise = images - clean
+    assert (shown.max((1, 2)) > 150).all()
+    assert (shown == 0).mean() < 0.5
+    noise = shown - clean
     assert abs(noise[brain].mean()) < 6
     assert 5 < noise[brain].std() < 40
     for threshold in range(10, 250, 10):
-        for found in (images > threshold, images <= threshold):
+        for found in (shown > threshold, shown <= threshold):
             assert 2 * (found & brain).sum() / (found.sum() + brain.sum()) < 0.75

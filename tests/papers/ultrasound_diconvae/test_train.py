@@ -25,6 +25,15 @@ from tests.golden.seeded_lpips import seeded_lpips
 
 EXPERIMENT = experiments.load(STUDY.experiments, "smoke")
 SMOKE: Config = configs.override(Config(), EXPERIMENT.config)
+SMALL = configs.override(
+    SMOKE,
+    {
+        "data": {"height": 16, "width": 16},
+        "denoiser": {"filters": [4, 4]},
+        "segmenter": {"filters": [4, 8]},
+        "train": {"learning_rate": 0.01, "segmenter_learning_rate": 0.01},
+    },
+)
 KEY = jax.random.key(1)
 PREPARED = Prepared("simulated", Path("data"), "a hash", True, "", {}, {}, (), ())
 ALL = {
@@ -92,20 +101,19 @@ def test_a_field_changes_the_keys_of_what_learns_from_it(
 
 
 def batch(count: int = 4) -> dict[str, np.ndarray]:
-    rng, shape = np.random.default_rng(0), (count, SMOKE.data.height, SMOKE.data.width)
+    rng, shape = np.random.default_rng(0), (count, SMALL.data.height, SMALL.data.width)
     images = rng.integers(0, 256, (*shape, 1)).astype(np.uint8)
     return {"image": images, "labels": rng.integers(0, 4, shape).astype(np.uint8)}
 
 
-def fresh(kind: str, config: Config = SMOKE, steps: int = 4) -> tuple[train.Programs, State]:
+def fresh(kind: str, config: Config = SMALL, steps: int = 4) -> tuple[train.Programs, State]:
     programs = train.compiled(kind, config, steps)
     return programs, programs.init(Streams(0).key("parameters"))
 
 
 @pytest.mark.parametrize("kind", ["denoiser", "segmenter", "joint"])
 def test_steps_learn_move_all_and_draw_by_key_and_index(kind: str) -> None:
-    config = replace(SMOKE, train=replace(SMOKE.train, learning_rate=0.01))
-    programs, state = fresh(kind, config)
+    programs, state = fresh(kind)
     before, losses = jax.device_get(state), []
     for _ in range(8):  # of the same draws
         state, loss = programs.step(state, batch(), np.int32(0), KEY, None)
@@ -120,7 +128,7 @@ def test_steps_learn_move_all_and_draw_by_key_and_index(kind: str) -> None:
         assert not any(np.array_equal(old, new) for old, new in pairs)
 
     def first_loss(index: int, key: jax.Array) -> float:
-        return float(programs.step(fresh(kind, config)[1], batch(), np.int32(index), key, None)[1])
+        return float(programs.step(fresh(kind)[1], batch(), np.int32(index), key, None)[1])
 
     assert first_loss(0, KEY) == losses[0]
     if kind != "segmenter":  # which has neither speckle nor dropout
@@ -130,7 +138,7 @@ def test_steps_learn_move_all_and_draw_by_key_and_index(kind: str) -> None:
 
 def test_seeds_and_variants_share_one_program() -> None:
     programs, _ = fresh("segmenter", steps=5)
-    assert train.compiled("segmenter", SMOKE, 5) is programs
+    assert train.compiled("segmenter", SMALL, 5) is programs
     assert train.kind_of("segmenter_denoised50") == train.kind_of("segmenter_raw") == "segmenter"
     for seed in range(2):
         streams = Streams(seed)
@@ -140,20 +148,20 @@ def test_seeds_and_variants_share_one_program() -> None:
 
 
 def test_the_rate_is_the_schedule_s_inside_the_step() -> None:
-    cosine = replace(SMOKE, train=replace(SMOKE.train, schedule="cosine", learning_rate=0.3))
-    rate = train.make_rate("denoiser", cosine.train, 4)
-    np.testing.assert_allclose([rate(i) for i in (0, 2, 4)], [0.3, 0.15, 0], atol=1e-7)
-    assert train.make_rate("joint", cosine.train, 4)(0) == pytest.approx(1e-3)
     assert train.make_rate("denoiser", SMOKE.train, 4)(3) == SMOKE.train.learning_rate
-    programs, state = fresh("denoiser", cosine)
+    config = configs.override(SMALL, {"train.schedule": "cosine", "train.learning_rate": 0.3})
+    rate = train.make_rate("denoiser", config.train, 4)
+    np.testing.assert_allclose([rate(i) for i in (0, 2, 4)], [0.3, 0.15, 0], atol=1e-7)
+    assert train.make_rate("joint", config.train, 4)(0) == pytest.approx(0.01)
+    programs, state = fresh("segmenter", config)
     before = jax.device_get(state.params)
     after, _ = programs.step(state, batch(), np.int32(4), KEY, None)
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(after.params))
 
 
 def test_features_of_the_perceptual_loss_are_an_argument() -> None:
-    options = replace(SMOKE.train, loss="l2_perceptual", perceptual_layer="relu1_2", perceptual=1.0)
-    config = replace(SMOKE, train=options, denoiser=replace(SMOKE.denoiser, dropout=0.0))
+    options = replace(SMALL.train, loss="l2_perceptual", perceptual_layer="relu1_2", perceptual=1.0)
+    config = replace(SMALL, train=options, denoiser=replace(SMALL.denoiser, dropout=0.0))
     network = perceptual_network("vgg", seeded_lpips("vgg"))
     double = jax.tree.map(lambda weight: 2 * weight, network)
     programs, state = fresh("denoiser", config)
@@ -164,7 +172,7 @@ def test_features_of_the_perceptual_loss_are_an_argument() -> None:
     with pytest.raises(InputError, match="needs VGG16's weights"):
         programs.validate(state, batch(), KEY, np.int32(0), None)
     assert train.load_features("segmenter", options) is None
-    assert train.load_features("denoiser", SMOKE.train) is None
+    assert train.load_features("denoiser", SMALL.train) is None
 
 
 def save_denoiser(config: Config, home: Path) -> tuple[Run[Config], State]:
@@ -178,7 +186,7 @@ def save_denoiser(config: Config, home: Path) -> tuple[Run[Config], State]:
 
 
 def test_a_joint_network_begins_with_the_trained_denoiser(tmp_path: Path) -> None:
-    run, denoiser = save_denoiser(SMOKE, tmp_path)
+    run, denoiser = save_denoiser(SMALL, tmp_path)
     _, state = fresh("joint")
     before = jax.device_get(state)
     joint = train.with_denoiser(state, Unit(run, 0, "joint", "a hash").of("denoiser"))
@@ -194,7 +202,7 @@ def test_segmenters_learn_from_their_variant_whatever_evaluation_s_batch_is(
 ) -> None:
     loaded = SimpleNamespace(images=batch(3)["image"], labels=batch(3)["labels"])
     monkeypatch.setattr(train, "load", lambda prepared, part: loaded)
-    run, _ = save_denoiser(SMOKE, tmp_path)
+    run, _ = save_denoiser(SMALL, tmp_path)
     sizes = []
     real = train.Predictor
     monkeypatch.setattr(
@@ -233,15 +241,15 @@ def test_a_filter_that_is_not_installed_is_refused_before_anything_is_trained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(filters, "skipped", lambda: {"bm3d": "not installed"})
-    config = replace(SMOKE, train=replace(SMOKE.train, filters=("lee", "bm3d")))
+    config = replace(SMALL, train=replace(SMALL.train, filters=("lee", "bm3d")))
     unit: Any = Unit(run_of(config), 0, "denoiser", "a hash")
     with pytest.raises(InputError, match=r"train\.filters: bm3d: not installed"):
         train.train(unit, PREPARED)
 
 
 def test_networks_have_the_classes_of_their_data() -> None:
-    hc18 = replace(SMOKE, data=replace(SMOKE.data, dataset="hc18"))
-    for config, classes in ((SMOKE, 4), (hc18, 2)):
+    hc18 = replace(SMALL, data=replace(SMALL.data, dataset="hc18"))
+    for config, classes in ((SMALL, 4), (hc18, 2)):
         network: Any = nnx.eval_shape(
             lambda config=config: train.build("segmenter", config, nnx.Rngs(0))
         )

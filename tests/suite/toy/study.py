@@ -38,6 +38,7 @@ class Train:
 @dataclass(frozen=True)
 class Critic:
     depth: Count = 2
+    label: str = "a"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ DATASETS = {
 def networks(config: Config) -> dict[str, Network]:
     return {
         "encoder": Network(("train.rate", "train.steps", "train.log_every")),
-        "decoder": Network(("train",), after=("encoder",)),
-        "critic": Network(("critic",)),
+        "decoder": Network(("train.widths", "train.bias"), after=("encoder",)),
+        "critic": Network(("critic",), ignores=("critic.label",)),
     }
 
 
