@@ -1,4 +1,4 @@
-"""From the signal of a fine grid to a picture: pixels and noise."""
+"""From the signal of a fine grid to an image: pixels and noise."""
 
 from __future__ import annotations
 

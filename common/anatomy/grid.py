@@ -34,7 +34,7 @@ class Grid:
         return self.slices, self.rows, self.columns
 
 
-def centred(count: int, spacing: float) -> Float32[np.ndarray, " n"]:
+def centered(count: int, spacing: float) -> Float32[np.ndarray, " n"]:
     """Return `count` positions `spacing` mm apart about zero."""
     return ((np.arange(count) - (count - 1) / 2) * spacing).astype(np.float32)
 

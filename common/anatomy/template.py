@@ -16,7 +16,7 @@ from scipy import ndimage
 from common.errors import InputError
 
 # In template voxels of 1 mm, (right, anterior, superior).
-CENTRE = (98, 116, 94)
+CENTER = (98, 116, 94)
 MIDLINE = 98.0
 
 Volume = Float32[np.ndarray, "right anterior superior"]
@@ -38,7 +38,7 @@ def read(name: str) -> Volume:
 
 
 def slices_first(volume: Volume) -> Volume:
-    """Return the same volume, laid out in memory slice by slice, the order pictures read it in.
+    """Return the same volume, laid out in memory slice by slice, the order images read it in.
 
     Sampling is then two to three times faster.
     """

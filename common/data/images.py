@@ -1,4 +1,4 @@
-"""Pictures on another grid, and windows of them."""
+"""Images on another grid, and windows of them."""
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -21,7 +21,7 @@ def resize_area(
 def resize_8_bits(
     images: UInt8[np.ndarray, "n height width channels"], height: int, width: int
 ) -> UInt8[np.ndarray, "n {height} {width} channels"]:
-    """Return 8-bit pictures resized as `resize_area` does, each channel alone, and rounded."""
+    """Return 8-bit images resized as `resize_area` does, each channel alone, and rounded."""
     channels = [resize_area(images[..., c], height, width) for c in range(images.shape[-1])]
     return np.rint(np.stack(channels, -1)).astype(np.uint8)
 
@@ -30,7 +30,7 @@ def window(box: tuple[int, int, int, int], ratio: float, margin: float = 1.0) ->
     """Return rows and columns of the smallest window about a box whose rows / columns is `ratio`.
 
     `box` is (top, left, bottom, right) in pixels; `margin` multiplies the window's sides. It may
-    reach over the picture's edge, with a negative start too.
+    reach over the image's edge, with a negative start too.
     """
     top, left, bottom, right = box
     columns = margin * max(right - left, (bottom - top) / ratio)
@@ -40,7 +40,7 @@ def window(box: tuple[int, int, int, int], ratio: float, margin: float = 1.0) ->
 
 
 def cut(images: Shaped[np.ndarray, "n height width *channels"], window: Window) -> np.ndarray:
-    """Return the window of every picture, zero where it reaches over the edge."""
+    """Return the window of every image, zero where it reaches over the edge."""
     sides = list(zip(window, images.shape[1:3], strict=True))
     pads = [(max(0, -part.start), max(0, part.stop - size)) for part, size in sides]
     whole = [(0, 0)] * (images.ndim - 3)
@@ -55,7 +55,7 @@ def cut(images: Shaped[np.ndarray, "n height width *channels"], window: Window) 
 def paste(
     maps: Shaped[np.ndarray, "n rows columns"], window: Window, height: int, width: int
 ) -> Shaped[np.ndarray, "n {height} {width}"]:
-    """Return whole pictures, zero but for the window: what `cut` took out, put back."""
+    """Return whole images, zero but for the window: what `cut` took out, put back."""
     sides = list(zip(window, (height, width), strict=True))
     rows, columns = (slice(max(0, part.start), min(size, part.stop)) for part, size in sides)
     inside = [

@@ -1,8 +1,8 @@
-"""LGG MRI Segmentation as Kaggle lays it out: stacks of slices with their tumour masks.
+"""LGG MRI Segmentation as Kaggle lays it out: stacks of slices with their tumor masks.
 
     kaggle_3m/data.csv                                         one row a patient
     kaggle_3m/TCGA_CS_4941_19960909/…_<n>.tif                  pre-contrast, FLAIR, post-contrast
-    kaggle_3m/TCGA_CS_4941_19960909/…_<n>_mask.tif             255 where FLAIR shows tumour
+    kaggle_3m/TCGA_CS_4941_19960909/…_<n>_mask.tif             255 where FLAIR shows tumor
 
 Slices are numbered from the lowest upwards, without leading zeros: 2 comes before 10. Where an
 examination lacks a channel, the publisher repeats FLAIR in it (Buda et al. 2019).
@@ -22,41 +22,41 @@ TABLE = "data.csv"
 FLAIR = 1  # its channel
 NAME = re.compile(r"(TCGA_\w\w_\w{4})_\d+_(\d+)(_mask)?\.tif")
 
-Pictures = UInt8[np.ndarray, "slices height width 3"]
+Images = UInt8[np.ndarray, "slices height width 3"]
 Masks = Bool[np.ndarray, "slices height width"]
 
 
 def files(raw: Path) -> list[Path]:
-    """Return data.csv and the pictures and masks of kaggle_3m, given it or a folder around it.
+    """Return data.csv and the images and masks of kaggle_3m, given it or a folder around it.
 
-    Raises `InputError` where there is no table or not one picture.
+    Raises `InputError` where there is no table or not one image.
     """
     raw = existing(raw)
     inside = (raw, raw / "kaggle_3m", raw / "lgg-mri-segmentation" / "kaggle_3m")
     root = next((folder for folder in inside if (folder / TABLE).is_file()), None)
     if root is None:
         raise InputError(f"--raw {raw}: no kaggle_3m folder with {TABLE} there")
-    pictures = sorted(path for path in root.glob("TCGA_*/*.tif") if NAME.fullmatch(path.name))
-    if not pictures:
+    images = sorted(path for path in root.glob("TCGA_*/*.tif") if NAME.fullmatch(path.name))
+    if not images:
         raise InputError(f"--raw {raw}: no TCGA_*/TCGA_*_<slice>.tif there")
-    return [root / TABLE, *pictures]
+    return [root / TABLE, *images]
 
 
-def by_patient(pictures: list[Path]) -> dict[str, list[Path]]:
+def by_patient(images: list[Path]) -> dict[str, list[Path]]:
     """Return the files of every patient, named as in data.csv, patients in the order given."""
     patients: dict[str, list[Path]] = defaultdict(list)
-    for path in pictures:
+    for path in images:
         patients[path.name[: len("TCGA_00_0000")]].append(path)
     return patients
 
 
-def read_stack(paths: list[Path]) -> tuple[Pictures, Masks]:
-    """Return one patient's pictures and masks in the order of their numbers.
+def read_stack(paths: list[Path]) -> tuple[Images, Masks]:
+    """Return one patient's images and masks in the order of their numbers.
 
     Raises `BadFile` with every reason: a file that cannot be read or is not uint8 of one size, a
-    mask with another value than 0 and 255, a number without its picture or mask.
+    mask with another value than 0 and 255, a number without its image or mask.
     """
-    pictures: dict[int, np.ndarray] = {}
+    images: dict[int, np.ndarray] = {}
     masks: dict[int, np.ndarray] = {}
     bad = []
     for path in paths:
@@ -65,24 +65,24 @@ def read_stack(paths: list[Path]) -> tuple[Pictures, Masks]:
             if mask:
                 masks[int(number)] = _mask(path)
             else:
-                pictures[int(number)] = _checked(path, 3)
+                images[int(number)] = _checked(path, 3)
         except BadFile as reason:
             bad.append(f"{path.name} {reason}")
     if bad:
         raise BadFile(*bad)
-    every = range(min([*pictures, *masks]), max([*pictures, *masks]) + 1)
-    bad = [f"slice {n} has no picture" for n in every if n not in pictures]
+    every = range(min([*images, *masks]), max([*images, *masks]) + 1)
+    bad = [f"slice {n} has no image" for n in every if n not in images]
     bad += [f"slice {n} has no mask" for n in every if n not in masks]
     if bad:
         raise BadFile(*bad)
-    size = pictures[every[0]].shape[:2]
-    for kind, members in (("picture", pictures), ("mask", masks)):
+    size = images[every[0]].shape[:2]
+    for kind, members in (("image", images), ("mask", masks)):
         for n in every:
             if members[n].shape[:2] != size:
-                bad.append(f"{kind} {n} is {members[n].shape[:2]}, the first picture {size}")
+                bad.append(f"{kind} {n} is {members[n].shape[:2]}, the first image {size}")
     if bad:
         raise BadFile(*bad)
-    return np.stack([pictures[n] for n in every]), np.stack([masks[n] for n in every])
+    return np.stack([images[n] for n in every]), np.stack([masks[n] for n in every])
 
 
 def _mask(path: Path) -> Bool[np.ndarray, "height width"]:

@@ -80,7 +80,7 @@ def read_nifti(path: Path) -> Float[np.ndarray, "x y z"]:
 
 
 def read_tiff(path: Path) -> Shaped[np.ndarray, "..."]:
-    """Return a TIFF picture as it is stored, or raise `BadFile`."""
+    """Return a TIFF image as it is stored, or raise `BadFile`."""
     try:
         return tifffile.imread(path)
     except Exception as error:  # as many kinds of error as there are ways to damage a TIFF
@@ -88,19 +88,19 @@ def read_tiff(path: Path) -> Shaped[np.ndarray, "..."]:
 
 
 def read_png(path: Path) -> Shaped[np.ndarray, "..."]:
-    """Return a PNG picture as it is stored, a palette as its colours, or raise `BadFile`."""
+    """Return a PNG image as it is stored, a palette as its colors, or raise `BadFile`."""
     try:
         content = path.read_bytes()
         image = imageio.imread(content, plugin="pillow")
     except Exception as error:  # as many kinds of error as there are ways to damage a PNG
         raise unreadable(error) from None
-    if content[24:26] == b"\x10\x02":  # bit depth, colour type: pillow would keep 8 of the bits
+    if content[24:26] == b"\x10\x02":  # bit depth, color type: pillow would keep 8 of the bits
         raise BadFile("has three channels of 16 bits, which are read from TIFF only")
     return image
 
 
 def read_jpeg(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """Return a JPEG picture as RGB, whatever colours it holds, or raise `BadFile`."""
+    """Return a JPEG image as RGB, whatever colors it holds, or raise `BadFile`."""
     try:
         return imageio.imread(path.read_bytes(), plugin="pillow", mode="RGB")
     except Exception as error:

@@ -1,11 +1,11 @@
 """Users' own scans: found, checked, read as stacks of axial slices; and masks of them as files.
 
-Pictures (PNG, TIFF) hold one slice each, grey or of three channels, face up, the patient's right
+Images (PNG, TIFF) hold one slice each, gray or of three channels, face up, the patient's right
 on the left. Those of one folder that agree in shape and type are one patient's stack, in the
 numeric order of their names: slice_2 comes before slice_10.
 
 Volumes (NIfTI) hold one patient each: three axes, or four with three channels in the last. They are
-turned by their affine to what pictures show, with the lowest slice first, and masks are turned
+turned by their affine to what images show, with the lowest slice first, and masks are turned
 back. Where a header has no orientation, nibabel's assumption holds: left, anterior, superior.
 """
 
@@ -70,7 +70,7 @@ def patients(source: Path, skip_bad: bool = False) -> list[Patient]:
 def read(files: tuple[Path, ...]) -> Scan:
     """Return the scan that a patient's files make, or raise `BadFile`."""
     if not _is_volume(files[0]):
-        images = np.stack([_picture(file) for file in files])
+        images = np.stack([_image(file) for file in files])
         return Scan(files, images, tuple(range(len(files))))
     volume, voxels = _volume(files[0])
     affine = volume.affine
@@ -106,7 +106,7 @@ def in_8_bits(images: Images) -> UInt8[np.ndarray, "slices height width channels
 def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
     """Return the masks as files of the scan's own kind, size and orientation, one for each file.
 
-    Pictures hold 0 and 255 in one channel of 8 bits; a volume 0 and 1, of three axes.
+    Images hold 0 and 255 in one channel of 8 bits; a volume 0 and 1, of three axes.
     """
     if scan.volume is None:
         return [
@@ -130,17 +130,17 @@ def _is_volume(file: Path) -> bool:
 
 def _look(file: Path) -> tuple[tuple[int, ...], str]:
     """Return shape and type of what a file holds; of a volume, slices come first."""
-    image = read((file,)).images if _is_volume(file) else _picture(file)
+    image = read((file,)).images if _is_volume(file) else _image(file)
     return image.shape, image.dtype.str
 
 
-def _picture(file: Path) -> Shaped[np.ndarray, "height width channels"]:
+def _image(file: Path) -> Shaped[np.ndarray, "height width channels"]:
     image = read_tiff(file) if KINDS.suffix(file).lower() in TIFF else read_png(file)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise BadFile(
-            f"has the shape {image.shape}; a picture is height x width, or height x width x 3 "
+            f"has the shape {image.shape}; an image is height x width, or height x width x 3 "
             "without transparency"
         )
     return _numbers(image)

@@ -105,7 +105,7 @@ def numeric(path: Path) -> list[list[str | int]]:
 
 
 def encoded(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png") -> bytes:
-    """Return a grey or RGB image as the content of a PNG or TIFF file, by the suffix `end`."""
+    """Return a gray or RGB image as the content of a PNG or TIFF file, by the suffix `end`."""
     if end.lower() not in TIFF:
         return imageio.imwrite("<bytes>", image, plugin="pillow", extension=".png")
     content, kind = io.BytesIO(), "minisblack" if image.ndim == 2 else "rgb"
@@ -114,7 +114,7 @@ def encoded(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png
 
 
 def pages(images: UInt8[np.ndarray, "pages height width"]) -> bytes:
-    """Return grey images as the content of one TIFF file, a page each, compressed (deflate)."""
+    """Return gray images as the content of one TIFF file, a page each, compressed (deflate)."""
     content = io.BytesIO()
     with tifffile.TiffWriter(content) as file:
         for image in images:

@@ -38,7 +38,7 @@ def guided_eps(
     """Return the guided noise by one evaluation of the network on both conditions of each image.
 
     `condition` is any pytree of arrays [batch, ...], `unconditional` as in `unconditioned`. The two
-    rows of an image are neighbours, so that a batch cut into devices stays where it is.
+    rows of an image are neighbors, so that a batch cut into devices stays where it is.
     """
 
     def both(alone: AnyArray, given: AnyArray) -> Array:

@@ -26,7 +26,7 @@ def fit_ellipse(mask: Bool[AnyArray, "*space"], pixel_size: Sequence[float]) -> 
     """Return the ellipse along a mask's longest outline, None where there is no such ellipse.
 
     `common.metrics.ellipse.fit` of the outline between the pixels, in mm: `pixel_size` is (height,
-    width) of a pixel in mm, which a picture squeezed to a square has two of. Holes and smaller
+    width) of a pixel in mm, which an image squeezed to a square has two of. Holes and smaller
     parts count for nothing. Raises InputError for a mask that is not boolean or not 2-D, and sizes
     that are not above 0.
     """

@@ -68,7 +68,7 @@ def check_probabilities(values: jax.Array | np.ndarray, name: str) -> None:
     low, high = _range(values)
     if low < -_ROUNDING or high > 1 + _ROUNDING:
         raise InputError(
-            f"{name}: values {low:g} to {high:g}, expected [0, 1]; mask / 255, or sigmoid of logits?"
+            f"{name}: values {low:g} to {high:g}, expected [0, 1]; mask / 255, sigmoid of logits?"
         )
 
 

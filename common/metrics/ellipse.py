@@ -17,7 +17,7 @@ from skimage.measure import EllipseModel
 
 @dataclass(frozen=True)
 class Ellipse:
-    """An ellipse, in pixels or in mm: all its lengths are in the unit of its centre.
+    """An ellipse, in pixels or in mm: all its lengths are in the unit of its center.
 
     `angle` is that of the major axis in radians, from the columns towards rows further down.
     """
@@ -36,7 +36,7 @@ class Ellipse:
     def axes(
         self, rows: Float[np.ndarray, "*points"], columns: Float[np.ndarray, "*points"]
     ) -> tuple[Float[np.ndarray, "*points"], Float[np.ndarray, "*points"]]:
-        """Return where points lie along the major and along the minor axis, from the centre."""
+        """Return where points lie along the major and along the minor axis, from the center."""
         down, right = rows - self.row, columns - self.column
         cos, sin = float(np.cos(self.angle)), float(np.sin(self.angle))
         return right * cos + down * sin, down * cos - right * sin
@@ -44,7 +44,7 @@ class Ellipse:
     def level(
         self, rows: Float[np.ndarray, "*points"], columns: Float[np.ndarray, "*points"]
     ) -> Float[np.ndarray, "*points"]:
-        """Return how far out points lie: 0 in the centre, 1 on the ellipse."""
+        """Return how far out points lie: 0 in the center, 1 on the ellipse."""
         along, across = self.axes(rows, columns)
         return np.hypot(along / self.major, across / self.minor)
 
@@ -67,7 +67,7 @@ class Ellipse:
         return along * sin + across * cos, along * cos - across * sin
 
     def mask(self, height: int, width: int) -> Bool[np.ndarray, "{height} {width}"]:
-        """Return which pixels of a picture have their centre inside."""
+        """Return which pixels of an image have their center inside."""
         rows, columns = np.mgrid[:height, :width].astype(np.float64)
         return self.level(rows, columns) <= 1
 

@@ -37,8 +37,8 @@ class Statistics:
         check_vectors(features, "features")
         values = np.asarray(features, np.float64)
         mean = values.mean(0)
-        centred = values - mean
-        return cls(len(values), mean, centred.T @ centred)
+        centered = values - mean
+        return cls(len(values), mean, centered.T @ centered)
 
     def merge(self, other: Statistics) -> Statistics:
         """Return the statistics of both sets together (Chan, Golub and LeVeque 1979)."""
@@ -124,10 +124,10 @@ def features_distance(a: Float[AnyArray, "n_a features"], b: Float[AnyArray, "n_
 
 def _features_factor(features: np.ndarray) -> AnyArray:
     """Return F with F Fᵀ the covariance of features."""
-    centred, free = features - features.mean(0), len(features) - 1
+    centered, free = features - features.mean(0), len(features) - 1
     if len(features) > features.shape[1]:
-        return _factor(centred.T @ centred / free)
-    return centred.T / free**0.5
+        return _factor(centered.T @ centered / free)
+    return centered.T / free**0.5
 
 
 def _factor(covariance: AnyArray) -> AnyArray:

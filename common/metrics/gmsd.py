@@ -27,7 +27,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 def gmsd(
     x: Float[AnyArray, "batch height width channels"], y: Float[AnyArray, ...]
 ) -> Float[Array, " batch"]:
-    """Return the GMSD of each pair of images [0, 1], grey or RGB; in [0, 0.5], 0 for equal ones.
+    """Return the GMSD of each pair of images [0, 1], gray or RGB; in [0, 0.5], 0 for equal ones.
 
     Pure; its gradient is finite where the image's vanishes. Raises InputError for values outside
     [0, 1], NaN, shapes that differ, other numbers of channels, and images of one row or column.
@@ -46,10 +46,10 @@ def gmsd(
 
 def _slope(x: AnyArray) -> Float[Array, "batch rows columns"]:
     """Return the gradient's magnitude in images of half the size."""
-    colour = x.shape[3] == 3
-    grey = jnp.matmul(x, _LUMINANCE, precision="highest") if colour else x[..., 0]
+    color = x.shape[3] == 3
+    gray = jnp.matmul(x, _LUMINANCE, precision="highest") if color else x[..., 0]
     odd = max(size % 2 for size in x.shape[1:3])
-    half = avg_pool(jnp.pad(grey, ((0, 0), (0, odd), (0, odd)))[..., None], 2)[..., 0]
+    half = avg_pool(jnp.pad(gray, ((0, 0), (0, odd), (0, odd)))[..., None], 2)[..., 0]
     edged = jnp.pad(half, ((0, 0), (1, 1), (1, 1)))
     across = (edged[:, :, 2:] - edged[:, :, :-2]) / 3
     down = (edged[:, 2:] - edged[:, :-2]) / 3

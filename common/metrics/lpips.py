@@ -27,9 +27,9 @@ def lpips(
     x: Float[AnyArray, "batch height width channels"],
     y: Float[AnyArray, ...],
 ) -> Float[Array, " batch"]:
-    """Return the LPIPS of each pair of images [0, 1], RGB or grey; in [0, inf), 0 for equal ones.
+    """Return the LPIPS of each pair of images [0, 1], RGB or gray; in [0, inf), 0 for equal ones.
 
-    `network` from `common.pretrained.perceptual.load_perceptual`. Grey images count as three equal
+    `network` from `common.pretrained.perceptual.load_perceptual`. Gray images count as three equal
     channels, as in lpips. Pure; its gradient is finite also where all features vanish, which
     lpips's is not. Raises InputError for values outside [0, 1], NaN, shapes that differ, other
     numbers of channels, and images smaller than the network takes.

@@ -107,7 +107,7 @@ class PatientOverlap:
         """
         if len(patients) != len(counts.both) or not len(patients):
             raise InputError(
-                f"{len(patients)} patient names for {len(counts.both)} slices: expected one for each"
+                f"{len(patients)} patient names for {len(counts.both)} slices: expected one each"
             )
         names, rows = np.unique(np.asarray(patients), return_inverse=True)
 

@@ -1,4 +1,4 @@
-"""How much speckle a picture has, and whether its edges stay when it is taken off.
+"""How much speckle an image has, and whether its edges stay when it is taken off.
 
 With mean m and standard deviation s of a window or a region that should be of one brightness:
 
@@ -8,7 +8,7 @@ With mean m and standard deviation s of a window or a region that should be of o
 
 Fully developed speckle has an envelope of Rayleigh's distribution: s / m = √(4/π - 1) = 0.523,
 SNR 1.913, ENL 3.66; of the intensity, its square, all three are 1. Logarithmic compression, as in
-pictures on a screen, changes them. With L the Laplacian minus its mean over the picture:
+images on a screen, changes them. With L the Laplacian minus its mean over the image:
 
     edge preservation = Σ L(x) L(y) / √(Σ L(x)² Σ L(y)²)              (Sattar et al. 1997)    (4)
 
@@ -60,8 +60,10 @@ def envelope_snr(images: Images, regions: Regions | None = None) -> Float[Array,
     return _snr(images[..., 0], _regions(images, regions))
 
 
-def equivalent_looks(images: Images, regions: Regions | None = None) -> Float[Array, " batch"]:
-    """Return equation (3), the equivalent number of looks; arguments and errors as (2)'s."""
+def effective_number_of_looks(
+    images: Images, regions: Regions | None = None
+) -> Float[Array, " batch"]:
+    """Return equation (3), the effective number of looks; arguments and errors as (2)'s."""
     return jnp.square(envelope_snr(images, regions))
 
 
@@ -89,7 +91,7 @@ def edge_preservation(
 
     `reference` is the clean image where there is one. Against the raw image speckle counts as
     edges, so that the best filter has not the highest value: give `regions` along outlines that
-    are known, and read it beside (1). The Laplacian is that of four neighbours, the image's last
+    are known, and read it beside (1). The Laplacian is that of four neighbors, the image's last
     row and column left out. NaN where either has no edge at all. Raises InputError for values
     outside [0, 1], NaN, and shapes that differ.
     """
@@ -109,10 +111,10 @@ def _index(x: Plane, inside: AnyArray, window: int) -> Array:
 @partial(jax.jit, static_argnames="window")
 def _ratios(x: Plane, inside: AnyArray, window: int) -> tuple[Array, Array]:
     """Return s / m of every window, NaN where it does not count, and whether it does."""
-    centre = x.mean((1, 2), keepdims=True)  # squares about it keep float32's digits
-    shift = _windows(x - centre, window)
-    variance = jnp.maximum(_windows(jnp.square(x - centre), window) - jnp.square(shift), 0)
-    mean = centre + shift
+    center = x.mean((1, 2), keepdims=True)  # squares about it keep float32's digits
+    shift = _windows(x - center, window)
+    variance = jnp.maximum(_windows(jnp.square(x - center), window) - jnp.square(shift), 0)
+    mean = center + shift
     share = _windows(inside.astype(x.dtype), window)
     counted = (share > 1 - 0.5 / window**2) & (mean > _BLACK)
     return jnp.where(counted, root(variance) / jnp.where(counted, mean, 1), jnp.nan), counted
@@ -121,7 +123,7 @@ def _ratios(x: Plane, inside: AnyArray, window: int) -> tuple[Array, Array]:
 @jax.jit
 def _snr(x: Plane, inside: AnyArray) -> Array:
     """Return equation (2)."""
-    away = _centred(x, inside)
+    away = _centered(x, inside)
     mean = _mean(x, inside)[:, 0, 0]
     return mean / root(jnp.square(away).sum((1, 2)) / inside.sum((1, 2)))
 
@@ -130,7 +132,7 @@ def _snr(x: Plane, inside: AnyArray) -> Array:
 def _correlation(x: Plane, y: Plane, inside: AnyArray) -> Array:
     """Return equation (4)."""
     inside = inside[:, 1:-1, 1:-1]
-    x, y = (_centred(_laplacian(z), inside) for z in (x, y))
+    x, y = (_centered(_laplacian(z), inside) for z in (x, y))
     energy = root(jnp.square(x).sum((1, 2))) * root(jnp.square(y).sum((1, 2)))
     return (x * y).sum((1, 2)) / energy
 
@@ -148,7 +150,9 @@ def _regions(images: Images, regions: Regions | None) -> AnyArray:
     if regions is None:
         return np.ones(images.shape[:3], bool)
     if regions.shape != images.shape[:3]:
-        raise InputError(f"regions {regions.shape} of images {images.shape[:3]}: expected one shape")
+        raise InputError(
+            f"regions {regions.shape} of images {images.shape[:3]}: expected one shape"
+        )
     return regions
 
 
@@ -169,6 +173,6 @@ def _mean(x: AnyArray, inside: AnyArray) -> Array:
     return total / inside.sum((1, 2), keepdims=True)
 
 
-def _centred(x: AnyArray, inside: AnyArray) -> Array:
+def _centered(x: AnyArray, inside: AnyArray) -> Array:
     """Return `x` minus its mean inside, 0 outside."""
     return jnp.where(inside, x - _mean(x, inside), 0)

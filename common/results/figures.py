@@ -1,4 +1,4 @@
-"""What the figures of all studies share: how they are written, and colours."""
+"""What the figures of all studies share: how they are written, and colors."""
 
 import io
 import textwrap
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from common.files import write_atomic
 
-COLOURS = ("#1f5fa8", "#c8501e", "#3a8a4d")
+COLORS = ("#1f5fa8", "#c8501e", "#3a8a4d")
 
 
 def title(figure: Figure, text: str) -> None:
@@ -25,8 +25,8 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle("\n".join(lines), fontsize=8)
 
 
-def picture_axes(count: int, ratio: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with axes for pictures, four in a row; `ratio` is their height to width."""
+def image_axes(count: int, ratio: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with axes for images, four in a row; `ratio` is their height to width."""
     columns = min(4, count)
     rows = -(-count // columns)
     figure, axes = plt.subplots(

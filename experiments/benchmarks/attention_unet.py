@@ -54,8 +54,8 @@ def draw_inputs(size: Size) -> dict[str, np.ndarray]:
     """Return images in [0, 1] and masks of a disc in each."""
     random = np.random.default_rng(0)
     images = random.random((size.batch, size.side, size.side, 3), np.float32)
-    centres = random.uniform(0.3, 0.7, (2, size.batch, 1, 1))
-    y, x = np.mgrid[: size.side, : size.side][:, None] / size.side - centres
+    centers = random.uniform(0.3, 0.7, (2, size.batch, 1, 1))
+    y, x = np.mgrid[: size.side, : size.side][:, None] / size.side - centers
     masks = (x**2 + y**2 < 0.04).astype(np.float32)[..., None]
     return {"images": images * (0.5 + 0.5 * masks), "masks": masks}
 

@@ -50,7 +50,7 @@ def conv_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
 
 
 def attention(low: keras.KerasTensor, skip: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
-    """Return the gated skip, normalised, and the gate's map at the lower resolution."""
+    """Return the gated skip, normalized, and the gate's map at the lower resolution."""
     channels = skip.shape[-1]
     phi = layers.Conv2D(channels, (1, 1), padding="same")(low)
     theta = layers.Conv2D(channels, (1, 1), strides=(2, 2), padding="same")(skip)

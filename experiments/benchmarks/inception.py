@@ -79,7 +79,7 @@ def table(result: dict) -> str:
     lines = [
         "# Inception features: JAX against PyTorch",
         "",
-        f"Grey images of {result['shape'][0]}x{result['shape'][1]}, resized to 299x299 by the "
+        f"Gray images of {result['shape'][0]}x{result['shape'][1]}, resized to 299x299 by the "
         f"network; {about['cpu']}, {about['threads']} threads on either side; JAX {about['jax']}, "
         f"PyTorch {result['torch']} with pytorch-fid, eager. Same weights, in turn, medians of "
         f"{result['rounds']} rounds. A ratio below 1 means that JAX is faster. The last column is "

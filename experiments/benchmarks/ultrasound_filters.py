@@ -3,9 +3,9 @@
     python -m experiments.benchmarks.ultrasound_filters --findpeaks-python PATH
 
 PATH is the interpreter of an environment with findpeaks (see `ultrasound_filters_findpeaks.py`).
-The pictures are the study's simulated heads with the speckle of the simulation, and their clean
-pictures under the reference paper's; quality is measured against the clean pictures. Every filter
-gets one picture at a time. Lee's, Kuan's and Frost's run in turn with findpeaks's on one picture
+The images are the study's simulated heads with the speckle of the simulation, and their clean
+images under the reference paper's; quality is measured against the clean images. Every filter
+gets one image at a time. Lee's, Kuan's and Frost's run in turn with findpeaks's on one image
 and must give the same values; the others are SciPy's and scikit-image's own. Di-Conv-AE-Net of the
 published size has random weights, hence a run time and no quality. Writes
 results/benchmarks/ultrasound_filters.json and ultrasound_filters.md: medians over the rounds, and
@@ -52,8 +52,8 @@ PACKAGES = {
 }
 
 
-def draw_pictures(count: int, side: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return pictures [count side side 1] of every kind of speckle, and clean ones, in [0, 1]."""
+def draw_images(count: int, side: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return images [count side side 1] of every kind of speckle, and clean ones, in [0, 1]."""
     heads = list(cohort(count, 0, height=side, width=side))
     images, clean = (
         np.stack([getattr(head, name) for head in heads]) / np.float32(255)
@@ -73,7 +73,7 @@ def diconvae() -> filters.Filter:
 
 
 def timed(run: filters.Filter, images: np.ndarray, rounds: int) -> tuple[np.ndarray, list[float]]:
-    """Return the filtered pictures and each round's seconds a picture, compilation left out."""
+    """Return the filtered images and each round's seconds an image, compilation left out."""
     found = np.concatenate([run(images[i : i + 1]) for i in range(len(images))])
     seconds = []
     for _ in range(rounds):
@@ -85,7 +85,7 @@ def timed(run: filters.Filter, images: np.ndarray, rounds: int) -> tuple[np.ndar
 
 
 def quality(images: np.ndarray, clean: np.ndarray) -> dict[str, float]:
-    """Return means over the pictures."""
+    """Return means over the images."""
     images = np.clip(images, 0, 1)
     scores = {
         "psnr": psnr(images, clean),
@@ -96,8 +96,8 @@ def quality(images: np.ndarray, clean: np.ndarray) -> dict[str, float]:
     return {name: float(np.mean(score)) for name, score in scores.items()}
 
 
-def against_findpeaks(picture: np.ndarray, python: str, rounds: int) -> dict:
-    """Return times of both sides and the largest difference on one picture [1 side side 1].
+def against_findpeaks(image: np.ndarray, python: str, rounds: int) -> dict:
+    """Return times of both sides and the largest difference on one image [1 side side 1].
 
     Frost's differs by design within half a window of the edges, where it is not compared.
     """
@@ -110,15 +110,15 @@ def against_findpeaks(picture: np.ndarray, python: str, rounds: int) -> dict:
     setting = {"size": SIZE, "speckle": filters.SPECKLE, "damping": filters.DAMPING}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.save(folder / "picture.npy", picture[0, ..., 0])
+        np.save(folder / "image.npy", image[0, ..., 0])
         (folder / "setting.json").write_text(json.dumps(setting))
         script = Path(__file__).with_name("ultrasound_filters_findpeaks.py")
         with process([python, script, folder], "findpeaks's side") as (release, ask):
             found, rows = {}, {}
             for action, run in ours.items():
-                found[action] = np.asarray(run(picture))[0, ..., 0]
+                found[action] = np.asarray(run(image))[0, ..., 0]
                 rows[action] = in_turn(
-                    lambda run=run: run(picture).block_until_ready(),
+                    lambda run=run: run(image).block_until_ready(),
                     lambda action=action: ask(action)[0],
                     rounds,
                     "findpeaks",
@@ -133,7 +133,7 @@ def against_findpeaks(picture: np.ndarray, python: str, rounds: int) -> dict:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    kinds, clean = draw_pictures(options.pictures, options.side)
+    kinds, clean = draw_images(options.images, options.side)
     found: dict[str, dict] = {}
     for kind, images in kinds.items():
         found[kind] = {"none": quality(images, clean)}
@@ -145,7 +145,7 @@ def measure(options: argparse.Namespace) -> dict:
     found[kind][NETWORK] = {"seconds": timed(diconvae(), images, options.rounds)[1]}
     return {
         "side": options.side,
-        "pictures": options.pictures,
+        "images": options.images,
         "rounds": options.rounds,
         "filters": found,
         "skipped": filters.skipped(),
@@ -161,11 +161,11 @@ def table(result: dict) -> str:
     lines = [
         "# Filters of speckle: run time beside quality",
         "",
-        f"{result['pictures']} simulated heads of {result['side']}x{result['side']}, one at a "
+        f"{result['images']} simulated heads of {result['side']}x{result['side']}, one at a "
         f"time; {about['cpu']}, {about['threads']} threads; JAX {about['jax']}, SciPy "
         f"{packages['scipy']}, scikit-image {packages['scikit-image']}. Medians of "
-        f"{result['rounds']} rounds; quality is the mean over the pictures, PSNR (dB), SSIM and "
-        "edge preservation against the clean picture; the network's weights are random. The "
+        f"{result['rounds']} rounds; quality is the mean over the images, PSNR (dB), SSIM and "
+        "edge preservation against the clean image; the network's weights are random. The "
         f"reference paper's Rayleigh speckle brightens too, by {brighter}, which no filter takes "
         "back.",
     ]
@@ -174,7 +174,7 @@ def table(result: dict) -> str:
             "",
             f"**{kind}**",
             "",
-            "| filter | by | s a picture | PSNR | SSIM | speckle index | edge preservation |",
+            "| filter | by | s an image | PSNR | SSIM | speckle index | edge preservation |",
             "|---|---|---|---|---|---|---|",
         ]
         for name, row in rows.items():
@@ -191,7 +191,7 @@ def findpeaks_table(found: dict) -> list[str]:
         "",
         f"**Against findpeaks {found['version']}**",
         "",
-        f"One picture, in turn; windows of {SIZE - 1} pixels, findpeaks's size {SIZE}. A ratio "
+        f"One image, in turn; windows of {SIZE - 1} pixels, findpeaks's size {SIZE}. A ratio "
         "below 1 means that JAX is faster. Frost's filter in findpeaks's form, which weights by "
         "value and not by distance, compared but for half a window along the edges.",
         "",
@@ -210,8 +210,8 @@ def findpeaks_table(found: dict) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--findpeaks-python", required=True, help="interpreter with findpeaks")
-    parser.add_argument("--side", type=int, default=256, help="of a picture, in pixels")
-    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--side", type=int, default=256, help="of an image, in pixels")
+    parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()

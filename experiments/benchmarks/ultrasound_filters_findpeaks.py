@@ -1,7 +1,7 @@
 """findpeaks's side of `experiments.benchmarks.ultrasound_filters`: its filters of speckle.
 
 Started by it with the interpreter of an environment with findpeaks (`pip install findpeaks==2.7.5`)
-and a folder that holds a picture. Answers as `answering` says; "save" leaves there what each filter
+and a folder that holds an image. Answers as `answering` says; "save" leaves there what each filter
 gave last.
 """
 
@@ -24,7 +24,7 @@ SCALE = 1e6  # Lee's and Kuan's filters round to whole numbers
 def main() -> None:
     folder = Path(sys.argv[1])
     setting = json.loads((folder / "setting.json").read_text())
-    picture = np.load(folder / "picture.npy").astype(np.float64) * SCALE
+    image = np.load(folder / "image.npy").astype(np.float64) * SCALE
     size, speckle = setting["size"], setting["speckle"]
     filters = {
         "lee": partial(lee_filter, win_size=size, cu=speckle),
@@ -34,7 +34,7 @@ def main() -> None:
     found = {}
 
     def run(name: str, action: Callable) -> float:
-        found[name] = action(picture) / SCALE
+        found[name] = action(image) / SCALE
         return found[name].mean()
 
     def save() -> float:

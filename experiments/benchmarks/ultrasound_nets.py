@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.ultrasound_nets --torch-python PATH
 
-PATH is the interpreter of an environment with PyTorch. Both sides have the same weights, pictures,
+PATH is the interpreter of an environment with PyTorch. Both sides have the same weights, images,
 threads and memory settings, run in turn, and must compute the same values. A training step is
 forward pass, gradients and Adam's update: of the denoiser with L1 alone and no dropout, of the
 segmenter with cross-entropy. Writes results/benchmarks/ultrasound_nets.json and
@@ -164,7 +164,7 @@ def table(result: dict) -> str:
         f"{result['sizes'][0]['torch']}, eager. Same weights and inputs, in turn; medians. A ratio "
         "below 1 means that JAX is faster.",
         "",
-        "| network | filters | pictures | what | JAX, s | PyTorch, s | ratio | values differ by |",
+        "| network | filters | images | what | JAX, s | PyTorch, s | ratio | values differ by |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for size in result["sizes"]:

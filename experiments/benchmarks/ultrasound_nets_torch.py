@@ -36,7 +36,7 @@ class DiConvAE(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(w) for w in [*filters, *filters[-2::-1]])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return pictures in [0, 1]."""
+        """Return images in [0, 1]."""
         layers = [*self.down, *self.up]
         for i, norm in enumerate(self.norms):
             x = F.relu(norm(layers[i](x)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from common.metrics.memorisation import nearest_neighbours
+from common.metrics.memorization import nearest_neighbors
 from common.metrics.regression import regression_errors
 from papers.camcan_cfg.brain_age import Regressor
 from papers.camcan_cfg.config import Config
@@ -21,7 +21,7 @@ def leakage(
     return {
         split: {
             "brain_age_mae": _age_error(regressors[split], cut["test"]),
-            **_nearest_training(cut, config.evaluate.memorisation_images),
+            **_nearest_training(cut, config.evaluate.memorization_images),
         }
         for split, cut in sorted(parts.items())
     }
@@ -33,7 +33,7 @@ def _age_error(regressor: Regressor, slices: Slices) -> float:
 
 def _nearest_training(cut: dict[str, Slices], count: int) -> dict[str, float]:
     heldout, train = cut["test"].spread(count), cut["train"]
-    found = nearest_neighbours(heldout.images, train.images)
+    found = nearest_neighbors(heldout.images, train.images)
     same = train.subjects[found.index] == heldout.subjects
     return {
         "nearest_training": float(np.median(found.distance)),
@@ -41,7 +41,7 @@ def _nearest_training(cut: dict[str, Slices], count: int) -> dict[str, float]:
     }
 
 
-def memorise(
+def memorize(
     config: Config, generated: np.ndarray, parts: dict[str, Slices]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return how close generated images [n, h, w, 1] lie to training slices, and the closest.
@@ -49,11 +49,11 @@ def memorise(
     Held-out slices give the measure of what is close without having been seen. Distances are root
     mean squares a pixel.
     """
-    count = min(config.evaluate.memorisation_images, len(generated), len(parts["test"]))
+    count = min(config.evaluate.memorization_images, len(generated), len(parts["test"]))
     drawn, heldout, train = generated[:count], parts["test"].spread(count), parts["train"]
     ours, theirs = (
-        nearest_neighbours(drawn, train.images),
-        nearest_neighbours(heldout.images, train.images),
+        nearest_neighbors(drawn, train.images),
+        nearest_neighbors(heldout.images, train.images),
     )
     metrics = {
         "generated_median": float(np.median(ours.distance)),
@@ -66,9 +66,9 @@ def memorise(
     closest, closest_heldout = np.argsort(ours.distance), np.argsort(theirs.distance)
     closest, closest_heldout = closest[:PAIRS], closest_heldout[:PAIRS]
     pairs = {
-        "neighbours_generated": drawn[closest],
-        "neighbours_distance": ours.distance[closest],
-        "neighbours_heldout_distance": theirs.distance[closest_heldout],
+        "neighbors_generated": drawn[closest],
+        "neighbors_distance": ours.distance[closest],
+        "neighbors_heldout_distance": theirs.distance[closest_heldout],
         "real_nearest": train.images[ours.index[closest]],
         "real_heldout": heldout.images[closest_heldout],
         "real_heldout_nearest": train.images[theirs.index[closest_heldout]],

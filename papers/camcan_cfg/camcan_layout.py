@@ -74,11 +74,11 @@ def _subject(row: dict[str, str], path: Path, config: DataConfig) -> SubjectSlic
         raise BadFile(f"has {volume.shape[2]} axial slices, {config.slices} are used")
     numbers = np.arange(first, first + config.slices)
     return SubjectSlices(
-        row["Subject"], age, int(row["Sex"]), numbers, _pictures(volume, numbers, config)
+        row["Subject"], age, int(row["Sex"]), numbers, _images(volume, numbers, config)
     )
 
 
-def _pictures(
+def _images(
     volume: Float[np.ndarray, "x y z"], numbers: np.ndarray, config: DataConfig
 ) -> Float[np.ndarray, "slices height width"]:
     """Return the slices divided by 255, not clipped, resized as MONAI does."""

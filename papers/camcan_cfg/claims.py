@@ -1,6 +1,6 @@
 """The source's claims in words, each as a test on the metrics of the seeds.
 
-A claim about w looks at the scales that the follow-up reports, 1 to 7. A claim that a picture
+A claim about w looks at the scales that the follow-up reports, 1 to 7. A claim that an image
 shows what was asked for is tested at w = 3, the source's best for brain age, and only where the
 regressor can read the same from real slices that it was not trained on.
 """
@@ -32,7 +32,7 @@ def ssim_falls_with_guidance(seeds: Seeds) -> Verdict:
 
 
 def quality_is_not_utility(seeds: Seeds) -> Verdict:
-    """Brain age is predicted worse at the scale of the best FID than at the best scale for brain age.
+    """Brain age is predicted worse at the scale of the best FID than at its own best scale.
 
     Both scales are chosen on the other seeds and compared on the one left out, so that choosing
     the minimum of noisy values cannot support the claim by itself.
@@ -51,7 +51,7 @@ def quality_is_not_utility(seeds: Seeds) -> Verdict:
 
 
 def _shown(seeds: Seeds, metric: str, chance: float, what: str) -> Verdict:
-    """Test that the regressor does better than chance on generated slices, as it does on real ones."""
+    """Test that the regressor beats chance on generated slices, as it does on real ones."""
     on_real = positive([v - chance for v in values(seeds, f"real.{metric}")], f"{what}, real")
     if on_real.word not in ("supported", "no verdict"):
         return Verdict("not testable", f"the regressor fails on real slices: {on_real.detail}")
@@ -60,15 +60,15 @@ def _shown(seeds: Seeds, metric: str, chance: float, what: str) -> Verdict:
 
 
 def asked_age_shown(seeds: Seeds) -> Verdict:
-    """The age predicted from a picture is closer to the asked age than its mean is."""
+    """The age predicted from an image is closer to the asked age than its mean is."""
     return _shown(seeds, "brain_age.skill", 0.0, "share of age variance explained")
 
 
 def asked_sex_shown(seeds: Seeds) -> Verdict:
-    """The sex predicted from a picture tells the asked sexes apart: AUROC above one half."""
+    """The sex predicted from an image tells the asked sexes apart: AUROC above one half."""
     return _shown(seeds, "sex.auroc", 0.5, "AUROC above one half for sex")
 
 
 def asked_slice_shown(seeds: Seeds) -> Verdict:
-    """The slice number predicted from a picture is closer to the asked one than its mean is."""
+    """The slice number predicted from an image is closer to the asked one than its mean is."""
     return _shown(seeds, "slice.skill", 0.0, "share of slice-number variance explained")

@@ -165,7 +165,7 @@ class EvaluateConfig:
 
     images: Count = 5160  # generated per guidance scale, conditions from the validation set
     real_images: Whole = 0  # validation slices that FID and KID compare with; 0 = all
-    memorisation_images: Count = 500
+    memorization_images: Count = 500
     features: Literal["inception768", "pixels"] = "inception768"  # pixels: for tests, offline
     keep_real_images: bool = True  # False where the data's license keeps them out of results
 

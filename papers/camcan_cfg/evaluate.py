@@ -15,7 +15,7 @@ from common.study import config as configs
 from common.study.protocol import Evaluation, Prepared, Run
 from common.training.loop import LOG
 from common.training.writer import read_curves
-from papers.camcan_cfg.audit import leakage, memorise
+from papers.camcan_cfg.audit import leakage, memorize
 from papers.camcan_cfg.brain_age import Regressor, slices_by_part, trained_regressor
 from papers.camcan_cfg.config import Config
 from papers.camcan_cfg.data import Slices, as_float, in_8_bits
@@ -55,7 +55,7 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
         | predictions(regressor, as_float(images), conditions)
         for scale, images in sets.items()
     }
-    memorisation, pairs = memorise(config, as_float(sets["1.0"]), parts)
+    memorization, pairs = memorize(config, as_float(sets["1.0"]), parts)
     curves = {
         name: read_curves(run.unit(prepared, seed, name).folder / LOG, "validation_loss")
         for name in ("denoiser", f"regressor_{config.data.split}")
@@ -64,7 +64,7 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
         "guidance": guidance,
         "real": quality(features, first, second, validation.images[chosen])
         | predictions(regressor, test.images, test.conditions),
-        "memorisation": memorisation,
+        "memorization": memorization,
         "leakage": leakage(config, splits, regressors),
         "training": curves["denoiser"],
         "regressor_training": curves[f"regressor_{config.data.split}"],

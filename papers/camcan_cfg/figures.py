@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from common.report.reported import Reported
-from common.results.figures import COLOURS  # ours, reported, real or held out
+from common.results.figures import COLORS  # ours, reported, real or held out
 from common.results.metrics_file import value_at
 from papers.camcan_cfg.claims import SCALES
 
@@ -21,12 +21,12 @@ def reported_at(reported: Reported, metric: str) -> float:
     return {number.metric: number.value for number in reported.numbers}[metric]
 
 
-def picture_grid(
-    pictures: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
+def image_grid(
+    images: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
 ) -> Figure:
     """Return a figure of uint8 slices [rows, columns, left-right, back-front], the face up."""
-    pictures = np.rot90(pictures, axes=(2, 3))
-    n_rows, n_columns, height, width = pictures.shape
+    images = np.rot90(images, axes=(2, 3))
+    n_rows, n_columns, height, width = images.shape
     cell = 1.0
     figure, axes = plt.subplots(
         n_rows,
@@ -37,7 +37,7 @@ def picture_grid(
     )
     for i, line in enumerate(axes):
         for j, axis in enumerate(line):
-            axis.imshow(pictures[i, j], cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
+            axis.imshow(images[i, j], cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
             axis.set(xticks=[], yticks=[])
             for spine in axis.spines.values():
                 spine.set_visible(False)
@@ -50,18 +50,16 @@ def picture_grid(
 
 
 def process_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
-    """Return the sampling process: noise to picture for (48, 2, {25, 35, 45, 55})."""
+    """Return the sampling process: noise to image for (48, 2, {25, 35, 45, 55})."""
     rows = [f"slice {int(c[2])}" for c in samples["process_conditions"]]
-    columns = [f"t = {t}" if t > 0 else "picture" for t in samples["process_times"]]
-    return picture_grid(
-        samples["process"], rows, columns, f"Sampling, age 48, sex 2 (male)\n{note}"
-    )
+    columns = [f"t = {t}" if t > 0 else "image" for t in samples["process_times"]]
+    return image_grid(samples["process"], rows, columns, f"Sampling, age 48, sex 2 (male)\n{note}")
 
 
 def age_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
-    """Return one slice at ages 18 to 88, every picture from the same noise."""
+    """Return one slice at ages 18 to 88, every image from the same noise."""
     ages = samples["ages_conditions"]
-    return picture_grid(
+    return image_grid(
         samples["ages"],
         [SEX[int(row[0][1])] for row in ages],
         [f"{int(c[0])} years" for c in ages[0]],
@@ -72,22 +70,22 @@ def age_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
 def guidance_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
     """Return real slices over generated ones for the same conditions, a row for each scale."""
     rows = [f"w = {w:g}" for w in samples["grid_scales"]]
-    pictures = samples["grid"]
+    images = samples["grid"]
     if "real_grid" in samples:
-        rows, pictures = ["real", *rows], np.concatenate([samples["real_grid"][None], pictures])
+        rows, images = ["real", *rows], np.concatenate([samples["real_grid"][None], images])
     columns = [f"{a:.0f} {SEX[int(s)]}, {z:.0f}" for a, s, z in samples["grid_conditions"]]
-    return picture_grid(pictures, rows, columns, f"Guidance scale (age, sex, slice)\n{note}")
+    return image_grid(images, rows, columns, f"Guidance scale (age, sex, slice)\n{note}")
 
 
-def neighbour_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
-    """Return generated pictures over their nearest training slices, then held-out ones likewise."""
+def neighbor_figure(samples: dict[str, np.ndarray], note: str) -> Figure:
+    """Return generated images over their nearest training slices, then held-out ones likewise."""
     rows = ["generated", "nearest\ntraining", "held out", "nearest\ntraining"]
-    keys = ("neighbours_generated", "real_nearest", "real_heldout", "real_heldout_nearest")
+    keys = ("neighbors_generated", "real_nearest", "real_heldout", "real_heldout_nearest")
     shown = [(row, samples[key]) for row, key in zip(rows, keys, strict=True) if key in samples]
-    pairs = zip(samples["neighbours_distance"], samples["neighbours_heldout_distance"], strict=True)
+    pairs = zip(samples["neighbors_distance"], samples["neighbors_heldout_distance"], strict=True)
     columns = [f"{a:.3f} | {b:.3f}" for a, b in pairs]
-    return picture_grid(
-        np.stack([pictures for _, pictures in shown]),
+    return image_grid(
+        np.stack([images for _, images in shown]),
         [row for row, _ in shown],
         columns,
         f"Closest pairs; RMSE generated | held out\n{note}",
@@ -104,20 +102,20 @@ def learning_figure(
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for seed, metrics in seeds.items():
         curve = metrics["training"]
-        left.plot(curve["step"], curve["loss"], color=COLOURS[0], alpha=0.35, lw=0.8)
+        left.plot(curve["step"], curve["loss"], color=COLORS[0], alpha=0.35, lw=0.8)
         left.plot(
             curve["validation_step"],
             curve["validation_loss"],
-            color=COLOURS[0],
+            color=COLORS[0],
             lw=1.4,
             label="ours, validation" if seed == min(seeds) else None,
         )
         regressor = metrics["regressor_training"]
-        right.plot(regressor["loss"], color=COLOURS[0], alpha=0.35, lw=0.8)
-        right.plot(regressor["validation_loss"], color=COLOURS[0], lw=1.4)
+        right.plot(regressor["loss"], color=COLORS[0], alpha=0.35, lw=0.8)
+        right.plot(regressor["validation_loss"], color=COLORS[0], lw=1.4)
     for end, style in ((0, ":"), (-1, "--")):
         value = reported_at(reported, f"training.validation_loss.{end}")
-        left.axhline(value, color=COLOURS[1], ls=style, lw=1, label=f"reported, epsilon: {value:g}")
+        left.axhline(value, color=COLORS[1], ls=style, lw=1, label=f"reported, epsilon: {value:g}")
     left.set(yscale="log", xlabel="step", ylabel=f"MSE of {prediction}", title="Denoising network")
     left.legend(fontsize=7, frameon=False)
     right.set(
@@ -129,7 +127,7 @@ def learning_figure(
 
 def _curve(axis: Axes, scales: np.ndarray, values: np.ndarray, label: str) -> None:
     mean, std = values.mean(0), values.std(0, ddof=1) if len(values) > 1 else 0
-    axis.errorbar(scales, mean, yerr=std, marker="o", ms=4, lw=1.4, color=COLOURS[0], label=label)
+    axis.errorbar(scales, mean, yerr=std, marker="o", ms=4, lw=1.4, color=COLORS[0], label=label)
 
 
 def guidance_curves(seeds: dict[str, dict], reported: Reported, note: str) -> Figure:
@@ -144,14 +142,14 @@ def guidance_curves(seeds: dict[str, dict], reported: Reported, note: str) -> Fi
         )
         real = np.array([value_at(s, f"real.{metric}") for s in seeds.values()], float)
         _curve(axes[0, column], np.array([float(w) for w in keys]), ours, "ours")
-        axes[0, column].axhline(real.mean(), color=COLOURS[2], ls="--", lw=1, label="ours, real")
+        axes[0, column].axhline(real.mean(), color=COLORS[2], ls="--", lw=1, label="ours, real")
         published = [(float(w), reported_at(reported, f"guidance.{w}.{metric}")) for w in SCALES]
         axes[1, column].plot(
-            *np.array(published).T, marker="s", ms=4, color=COLOURS[1], label="reported"
+            *np.array(published).T, marker="s", ms=4, color=COLORS[1], label="reported"
         )
         axes[1, column].axhline(
             reported_at(reported, f"real.{metric}"),
-            color=COLOURS[2],
+            color=COLORS[2],
             ls="--",
             lw=1,
             label="reported, real",

@@ -1,8 +1,8 @@
-"""LGG MRI Segmentation in Kaggle's layout: a real stand-in, tumour-free FLAIR slices.
+"""LGG MRI Segmentation in Kaggle's layout: a real stand-in, tumor-free FLAIR slices.
 
-The pictures show whole heads in stacks of 20 to 88 slices whose spacing is not told, from
+The images show whole heads in stacks of 20 to 88 slices whose spacing is not told, from
 anywhere below the brain up to the crown. Three things make them comparable with each other and
-with the source's volumes, each found from the pictures: a number for every slice (`levels`), one
+with the source's volumes, each found from the images: a number for every slice (`levels`), one
 window a patient around the head, and one brightness a patient (the median of the head is 0.4).
 Results on them are not comparable with results on Cam-CAN.
 """
@@ -30,7 +30,7 @@ MARGIN = 1.1  # of the window around the head
 
 
 def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
-    """Return the patients, by name, that have an age, a sex and tumour-free slices in range."""
+    """Return the patients, by name, that have an age, a sex and tumor-free slices in range."""
     table, *paths = kaggle_lgg.files(raw)
     labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
     subjects: list[SubjectSlices] = []
@@ -50,7 +50,7 @@ def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
         if len(subject.numbers):
             subjects.append(subject)
         else:
-            absent.append(f"{name}: no tumour-free slice at the numbers used")
+            absent.append(f"{name}: no tumor-free slice at the numbers used")
     return Reading(subjects, bad, absent)
 
 
@@ -80,16 +80,16 @@ def levels(head: Bool[np.ndarray, "slices height width"]) -> Float[np.ndarray, "
 def _subject(
     name: str, row: dict[str, str], paths: list[Path], config: DataConfig
 ) -> SubjectSlices:
-    """Return a patient's tumour-free slices at the numbers asked for, which may be none."""
+    """Return a patient's tumor-free slices at the numbers asked for, which may be none."""
     age, sex = number(row[AGE], AGE, 0.0, 120.0), row[SEX]
     if sex not in ("1", "2"):
         raise BadFile(f"{SEX} in {kaggle_lgg.TABLE} is {sex!r}, not 1 (female) or 2 (male)")
-    channels, tumour = kaggle_lgg.read_stack(paths)
+    channels, tumor = kaggle_lgg.read_stack(paths)
     flair = channels[..., kaggle_lgg.FLAIR]
-    head = np.stack([ndimage.binary_fill_holes(picture > AIR) for picture in flair])
+    head = np.stack([ndimage.binary_fill_holes(image > AIR) for image in flair])
     numbers = np.rint(levels(head)).astype(int)
     inside = np.isin(numbers, slice_numbers(config.slices))
-    kept = inside & ~tumour.any(axis=(1, 2)) & (head.mean(axis=(1, 2)) > EMPTY)
+    kept = inside & ~tumor.any(axis=(1, 2)) & (head.mean(axis=(1, 2)) > EMPTY)
     if not kept.any():
         nothing = np.zeros((0, config.height, config.width), np.float32)
         return SubjectSlices(name, age, int(sex), numbers[kept], nothing)
@@ -97,8 +97,8 @@ def _subject(
     brightness = np.float32(MEDIAN / np.median(flair[inside][:, outline]))
     corners = [f(np.argwhere(outline), axis=0).tolist() for f in (np.min, np.max)]
     around = window((*corners[0], *corners[1]), config.width / config.height, MARGIN)
-    pictures = cut(np.clip(flair[kept] * brightness, 0, 1), around)
-    images = resize_area(_upright(pictures), config.height, config.width)
+    images = cut(np.clip(flair[kept] * brightness, 0, 1), around)
+    images = resize_area(_upright(images), config.height, config.width)
     return SubjectSlices(name, age, int(sex), numbers[kept], images)
 
 
@@ -111,7 +111,7 @@ def _outline(head: Bool[np.ndarray, "slices height width"]) -> Bool[np.ndarray, 
 
 
 def _upright(
-    pictures: Float[np.ndarray, "slices front_to_back right_to_left"],
+    images: Float[np.ndarray, "slices front_to_back right_to_left"],
 ) -> Float[np.ndarray, "slices left_to_right back_to_front"]:
-    """Return radiological pictures in the order of the source's arrays."""
-    return pictures[:, ::-1, ::-1].swapaxes(1, 2)
+    """Return radiological images in the order of the source's arrays."""
+    return images[:, ::-1, ::-1].swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
+"""Tables and figures of a results folder, from its metrics, manifest and images alone."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def render(results: Path) -> None:
         "sampling_process": figures.process_figure(samples, note),
         "ages": figures.age_figure(samples, note),
         "guidance_grid": figures.guidance_figure(samples, note),
-        "nearest_neighbours": figures.neighbour_figure(samples, note),
+        "nearest_neighbors": figures.neighbor_figure(samples, note),
         "learning_curves": figures.learning_figure(
             seeds, source, found.manifest["config"]["train"]["prediction"], note
         ),
@@ -67,13 +67,13 @@ def make_tables(
             tuple(row(label, prefix, QUALITY) for label, prefix in sets),
         ),
         "table_3_brain_age": tables.Table(
-            f"Table 3: brain age predicted from the pictures, years. {note}",
+            f"Table 3: brain age predicted from the images, years. {note}",
             header("set", BRAIN_AGE),
             age_rows,
         ),
         "conditions": _conditions(sets, ours, note),
-        "leak": _leak(ours, note),
-        "memorisation": _memorisation(ours, note),
+        "leakage": _leakage(ours, note),
+        "memorization": _memorization(ours, note),
     }
 
 
@@ -95,14 +95,14 @@ def _conditions(sets, ours, note: str) -> tables.Table:
     )
 
 
-def _leak(ours, note: str) -> tables.Table:
+def _leakage(ours, note: str) -> tables.Table:
     rows = [
         ("brain-age MAE on held-out slices, years", "brain_age_mae"),
         ("distance of held-out slices to the nearest training slice", "nearest_training"),
         ("held-out slices whose nearest training slice is of the same subject", "same_subject"),
     ]
     return tables.Table(
-        f"The leak: what splitting slices instead of subjects changes (ours only). {note}",
+        f"Leakage: what splitting slices instead of subjects changes (ours only). {note}",
         ("measure", "split by subject", "split by slice"),
         tuple(
             (name, ours(f"leakage.subject.{key}"), ours(f"leakage.slice.{key}"))
@@ -111,15 +111,15 @@ def _leak(ours, note: str) -> tables.Table:
     )
 
 
-def _memorisation(ours, note: str) -> tables.Table:
+def _memorization(ours, note: str) -> tables.Table:
     rows = [
         ("generated, w = 1: median RMSE to the nearest training slice", "generated_median"),
         ("held out: median RMSE to the nearest training slice", "heldout_median"),
         ("generated closer than 1% of the held-out slices", "generated_below_first_percentile"),
-        ("pictures compared", "n"),
+        ("images compared", "n"),
     ]
     return tables.Table(
-        f"Memorisation audit (ours only). {note}",
+        f"Memorization audit (ours only). {note}",
         ("measure", "ours"),
-        tuple((name, ours(f"memorisation.{key}")) for name, key in rows),
+        tuple((name, ours(f"memorization.{key}")) for name, key in rows),
     )

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from common.anatomy.acquisition import area_average, rician
-from common.anatomy.grid import Grid, centred, refine, smooth_field
-from papers.camcan_cfg.simulation import acquisition, ageing
+from common.anatomy.grid import Grid, centered, refine, smooth_field
+from papers.camcan_cfg.simulation import acquisition, aging
 from papers.camcan_cfg.simulation.anatomy import Atlas, atlas, sulcal_fluid
 from papers.camcan_cfg.simulation.shape import REACH, template_points
 
@@ -34,10 +34,10 @@ class Subject:
 
     `age` in whole years (18 to 88), `sex` 1 (female) or 2 (male), `images` on [0, 1] from the
     lowest slice to the highest. `truth` says what was simulated: `intracranial_ml` and
-    `ventricle_ml` (lateral ventricles) of the whole head, `grey_to_white` (intensity ratio),
+    `ventricle_ml` (lateral ventricles) of the whole head, `gray_to_white` (intensity ratio),
     `deformation_mm` (mean length), `bias` (largest deviation of the coil's sensitivity from 1),
     `noise` (standard deviation in the images), and, measured in the slices, `seen_ventricle_ml`,
-    `seen_sulcal_fluid` and `seen_grey_matter` (shares of the intracranial volume).
+    `seen_sulcal_fluid` and `seen_gray_matter` (shares of the intracranial volume).
     """
 
     name: str
@@ -63,14 +63,14 @@ def cohort(
 def subject(index: int, seed: int, *, height: int, width: int, slices: int = 40) -> Subject:
     """Return subject `index` (from 0) of the cohort `seed`."""
     template = atlas()
-    rng = ageing.generator(seed, index)
-    person = ageing.person(seed, index, rng, template)
+    rng = aging.generator(seed, index)
+    person = aging.person(seed, index, rng, template)
     pixel = max(FIELD_OF_VIEW[0] / height, FIELD_OF_VIEW[1] / width)
     factor = max(2, round(pixel / SAMPLING))
     fine = Grid(
         slices=np.arange(slices, dtype=np.float32) - slices // 2,
-        rows=centred(height * factor, pixel / factor),
-        columns=centred(width * factor, pixel / factor),
+        rows=centered(height * factor, pixel / factor),
+        columns=centered(width * factor, pixel / factor),
     )
     coarse = fine.coarse()
     points, deformation = template_points(coarse, person, rng, template)
@@ -78,14 +78,14 @@ def subject(index: int, seed: int, *, height: int, width: int, slices: int = 40)
     widening += np.interp(person.sulcal_fluid, template.sulcal_fractions, template.widths)
     bias = float(rng.uniform(0.1, 0.3)) * smooth_field(rng, coarse, BIAS_SPACING, 1, REACH)[0]
     fields = np.stack([*points, widening, bias, template.distance(points)])
-    signal = render(refine(fields, coarse, fine), person.grey_to_white, template)
+    signal = render(refine(fields, coarse, fine), person.gray_to_white, template)
     signal *= np.float32(rng.uniform(0.92, 1.08))
     noise = rng.uniform(0.015, 0.035) / pixel  # of a voxel of 1 mm, averaged over the pixel
     images = rician(area_average(signal, factor), noise, rng)
     truth = {
         "intracranial_ml": person.intracranial_ml,
         "ventricle_ml": person.ventricle_ml,
-        "grey_to_white": person.grey_to_white,
+        "gray_to_white": person.gray_to_white,
         "deformation_mm": deformation,
         "bias": float(np.abs(np.expm1(bias)).max()),
         "noise": float(noise),
@@ -95,7 +95,7 @@ def subject(index: int, seed: int, *, height: int, width: int, slices: int = 40)
     return Subject(name, person.age, person.sex, np.minimum(images, 1), truth)
 
 
-def render(fields: Fields, grey_to_white: float, template: Atlas) -> Slices:
+def render(fields: Fields, gray_to_white: float, template: Atlas) -> Slices:
     """Return the noise-free signal where `fields` (template x, y, z; sulcal widening in mm;
     logarithm of the coil's sensitivity; rough distance from the sulci in mm) are given.
     """
@@ -103,7 +103,7 @@ def render(fields: Fields, grey_to_white: float, template: Atlas) -> Slices:
     points = fields[:3, head]
     fluid = sulcal_fluid(template.distance(points), fields[3, head])
     signal = np.zeros(head.shape, np.float32)
-    tissue = acquisition.intensity(template.sample(template.t1, points), fluid, grey_to_white)
+    tissue = acquisition.intensity(template.sample(template.t1, points), fluid, gray_to_white)
     signal[head] = tissue * np.exp(fields[4, head])
     return signal
 
@@ -114,10 +114,10 @@ def measure(fields: Fields, cell_ml: float, template: Atlas) -> dict[str, float]
     points = fields[:3, head]
     inside = template.sample(template.t1, points) > 40
     fluid = sulcal_fluid(fields[5, head], fields[3, head])[inside]
-    grey = template.sample(template.grey, points)[inside] * (1 - fluid)
+    gray = template.sample(template.gray, points)[inside] * (1 - fluid)
     ventricles = template.sample(template.ventricles, points)
     return {
         "seen_ventricle_ml": float(ventricles.sum()) * cell_ml,
         "seen_sulcal_fluid": float(fluid.mean()),
-        "seen_grey_matter": float(grey.mean()),
+        "seen_gray_matter": float(gray.mean()),
     }

@@ -17,7 +17,7 @@ def fit_threshold(
 ) -> Callable[[Stack], Float32[np.ndarray, "slices height width"]]:
     """Return a function that marks, with 1, what is brighter than the best threshold.
 
-    The best has the highest mean Dice of whole volumes over the part's patients with tumour;
+    The best has the highest mean Dice of whole volumes over the part's patients with tumor;
     brightness is counted in that of each patient's head.
     """
     curves = [_dice(one) for one in part.stacks if one.masks.any()]
@@ -37,5 +37,5 @@ def _dice(stack: Stack) -> np.ndarray:
     def above(values: np.ndarray) -> np.ndarray:
         return np.histogram(values, edges)[0][::-1].cumsum()[::-1]
 
-    tumour = above(brightness[stack.masks])
-    return 2 * tumour / (above(brightness) + stack.masks.sum())
+    tumor = above(brightness[stack.masks])
+    return 2 * tumor / (above(brightness) + stack.masks.sum())

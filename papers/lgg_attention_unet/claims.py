@@ -9,10 +9,10 @@ from common.report.claims import greater, positive, values
 from common.report.verdicts import Verdict, too_few
 
 Seeds = Sequence[dict[str, Any]]
-HALF = 0.5  # mask and tumour share more than they do not
+HALF = 0.5  # mask and tumor share more than they do not
 
 
-def tumour_captured(seeds: Seeds) -> Verdict:
+def tumor_captured(seeds: Seeds) -> Verdict:
     """Mean Dice of test patients is above one half and above that of the best FLAIR threshold."""
     ours = values(seeds, "attention.patient.dice")
     bar = [max(HALF, value) for value in values(seeds, "threshold.patient.dice")]
@@ -20,12 +20,12 @@ def tumour_captured(seeds: Seeds) -> Verdict:
 
 
 def slices_told_apart(seeds: Seeds) -> Verdict:
-    """F1 of marking slices with tumour is above that of calling every slice one."""
+    """F1 of marking slices with tumor is above that of calling every slice one."""
     return _told_apart(seeds, "slice")
 
 
 def patients_told_apart(seeds: Seeds) -> Verdict:
-    """F1 of marking patients with tumour is above that of calling every patient one."""
+    """F1 of marking patients with tumor is above that of calling every patient one."""
     if not all(0 < n < m for n, m in zip(*_counts(seeds), strict=True)):
         return Verdict("not testable", "a test part has patients of one kind only")
     return _told_apart(seeds, "patient")
@@ -53,7 +53,7 @@ def _told_apart(seeds: Seeds, what: str) -> Verdict:
     path = f"attention.detection.{what}"
     gain = greater(
         values(seeds, f"{path}.f1"), values(seeds, f"{path}.f1_always"),
-        f"F1 for a {what} with tumour above that of always yes",
+        f"F1 for a {what} with tumor above that of always yes",
     )  # fmt: skip
     area = np.mean(values(seeds, f"{path}.auroc"))
     return Verdict(gain.word, f"{gain.detail}; AUROC {area:.3f}")

@@ -63,7 +63,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation and augmentation."""
+    """Optimization and augmentation."""
 
     epochs: Count = 25
     batch_size: Count = 32
@@ -86,7 +86,7 @@ class TrainConfig:
     flip: Share = 0.0  # probability of left-right flipping
     intensity: NonNegative = 0.0  # range of a random gain and of a random exponent (gamma)
     normalize: Literal["none", "volume"] = "none"  # volume: a head's median is 0.4
-    tumour_repeats: Count = 1  # how often an epoch shows every slice with tumour
+    tumor_repeats: Count = 1  # how often an epoch shows every slice with tumor
     ablation: bool = False  # train the same network without gates as well
     log_every: LogEvery = 10  # steps
     checkpoint_minutes: CheckpointMinutes = 5.0  # changes no result
@@ -101,7 +101,7 @@ class EvaluateConfig:
     largest: bool = False  # of a volume, keep the largest connected part alone (Buda et al. 2019)
     flips: bool = False  # mean of the prediction and that of the mirrored slice
     batch_size: Count = 32
-    cases: Count = 6  # shown as pictures: as many typical and as many of the worst
+    cases: Count = 6  # shown as images: as many typical and as many of the worst
     keep_real_images: bool = True  # False where the data's license keeps them out of results
 
 

@@ -58,7 +58,7 @@ class Part:
 
     @property
     def masks(self) -> Bool[np.ndarray, "slices height width"]:
-        """Where each slice shows tumour."""
+        """Where each slice shows tumor."""
         return np.concatenate([one.masks for one in self.stacks])
 
     @property
@@ -101,10 +101,10 @@ def scale(stack: Stack, normalize: str) -> Float32[np.ndarray, 3]:
 
 
 def crop_window(stack: Stack, config: DataConfig) -> Window:
-    """Return the window of a patient's pictures that the network sees, of its own proportions.
+    """Return the window of a patient's images that the network sees, of its own proportions.
 
     Of the head: around the largest connected place that is brighter than air in a tenth of the
-    slices. Of the picture: all of it.
+    slices. Of the image: all of it.
     """
     height, width = stack.masks.shape[1:]
     box, margin = (0, 0, height, width), 1.0
@@ -122,7 +122,7 @@ def crop_window(stack: Stack, config: DataConfig) -> Window:
 def network_input(
     stack: Stack, config: DataConfig, slices: slice = slice(None)
 ) -> UInt8[np.ndarray, "slices height width 3"]:
-    """Return some of a patient's pictures as the network sees them, by means over areas."""
+    """Return some of a patient's images as the network sees them, by means over areas."""
     images = cut(stack.images[slices], crop_window(stack, config))
     if images.shape[1:3] == (config.height, config.width):
         return images
@@ -130,22 +130,22 @@ def network_input(
 
 
 def network_target(stack: Stack, config: DataConfig) -> UInt8[np.ndarray, "slices height width 1"]:
-    """Return masks of 0 and 1, where a pixel is tumour if half of it is."""
+    """Return masks of 0 and 1, where a pixel is tumor if half of it is."""
     masks = cut(stack.masks, crop_window(stack, config))
     if masks.shape[1:] != (config.height, config.width):
         masks = resize_area(masks, config.height, config.width) >= 0.5
     return masks[..., None].astype(np.uint8)
 
 
-def source(part: Part, config: DataConfig, normalize: str, tumour_repeats: int = 1) -> ArraySource:
+def source(part: Part, config: DataConfig, normalize: str, tumor_repeats: int = 1) -> ArraySource:
     """Return a part's slices as examples for training: `image` and `mask` of uint8, `scale`.
 
-    A slice with tumour comes `tumour_repeats` times.
+    A slice with tumor comes `tumor_repeats` times.
     """
     images, masks, scales = [], [], []
     for one in part.stacks:
         mask = network_target(one, config)
-        repeats = np.where(mask.any((1, 2, 3)), tumour_repeats, 1)
+        repeats = np.where(mask.any((1, 2, 3)), tumor_repeats, 1)
         images.append(np.repeat(network_input(one, config), repeats, 0))
         masks.append(np.repeat(mask, repeats, 0))
         scales.append(np.tile(scale(one, normalize), (repeats.sum(), 1)))
@@ -208,13 +208,13 @@ def _examples(one: Stack) -> Iterator[tuple[str, Example]]:
 
 
 def _summary(stacks: list[Stack]) -> dict[str, Any]:
-    """Return how many patients and slices, those with tumour, and who the patients are."""
+    """Return how many patients and slices, those with tumor, and who the patients are."""
     ages = [one.age for one in stacks if one.age]
     return {
         "patients": len(stacks),
         "slices": sum(len(one.masks) for one in stacks),
-        "slices_with_tumour": sum(int(one.masks.any((1, 2)).sum()) for one in stacks),
-        "patients_with_tumour": sum(bool(one.masks.any()) for one in stacks),
+        "slices_with_tumor": sum(int(one.masks.any((1, 2)).sum()) for one in stacks),
+        "patients_with_tumor": sum(bool(one.masks.any()) for one in stacks),
         **({"age_min": min(ages), "age_max": max(ages)} if ages else {}),
         **{
             name: sum(one.sex == code for one in stacks)
@@ -229,5 +229,5 @@ def _described(config: DataConfig, stacks: list[Stack]) -> str:
     how = "in the order of the listing" if config.split == "listing" else f"{config.folds} folds"
     return (
         f"{whole['slices']} slices of {whole['patients']} patients, "
-        f"{whole['slices_with_tumour']} with tumor; split by patient, {how}"
+        f"{whole['slices_with_tumor']} with tumor; split by patient, {how}"
     )

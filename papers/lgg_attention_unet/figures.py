@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.data.kaggle_lgg import FLAIR
-from common.results.figures import COLOURS, picture_axes, title
+from common.results.figures import COLORS, image_axes, title
 from papers.lgg_attention_unet.config import SIZES
 
 TRUTH, FOUND = "#41d66a", "#ff5a4d"
@@ -59,7 +59,7 @@ def sheet(
 ) -> Figure:
     """Return named slices in FLAIR with predicted outlines; `pixel` is a pixel's height, width."""
     aspect = pixel[0] / pixel[1]
-    figure, axes = picture_axes(len(images), aspect * images.shape[1] / images.shape[2])
+    figure, axes = image_axes(len(images), aspect * images.shape[1] / images.shape[2])
     for axis, image, mask, name in zip(axes, images, masks, names, strict=True):
         _gray(axis, image[..., FLAIR])
         _outline(axis, mask, FOUND)
@@ -70,7 +70,7 @@ def sheet(
 
 
 def patients(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
-    """Return the Dice of every test patient, with and without gates, and Dice by tumour size."""
+    """Return the Dice of every test patient, with and without gates, and Dice by tumor size."""
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 3.6), width_ratios=(2, 1), layout="constrained"
     )
@@ -83,11 +83,11 @@ def patients(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
         left.plot(
             values,
             "o" if place == 0 else ".",
-            color=COLOURS[place],
+            color=COLORS[place],
             ms=5 if place == 0 else 6,
             label=f"{NAMES[name]}, mean {mean:.2f}",
         )
-        left.axhline(mean, color=COLOURS[place], lw=0.8, ls="--")
+        left.axhline(mean, color=COLORS[place], lw=0.8, ls="--")
     left.set(xlabel="test patients, in order", ylabel="Dice of the volume", ylim=(-0.03, 1.03))
     left.legend(fontsize=7, frameon=False, loc="upper left")
     for place, name in enumerate(shown):
@@ -97,10 +97,10 @@ def patients(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
         )
         at = np.arange(len(SIZES)) + 0.27 * (place - 1)
         means = np.nanmean(found, 0)
-        right.bar(at, means, 0.25, color=COLOURS[place], label=NAMES[name])
+        right.bar(at, means, 0.25, color=COLORS[place], label=NAMES[name])
         right.plot(np.tile(at, (len(found), 1)), found, "k.", ms=3)
     right.set_xticks(np.arange(len(SIZES)), list(SIZES))
-    right.set(xlabel="tumour in the slice", ylabel="Dice of the slice", ylim=(0, 1.03))
+    right.set(xlabel="tumor in the slice", ylabel="Dice of the slice", ylim=(0, 1.03))
     title(figure, note)
     return figure
 
@@ -110,12 +110,12 @@ def learning(seeds: dict[str, dict[str, Any]], note: str) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for seed, metrics in seeds.items():
         for place, (name, curve) in enumerate(sorted(metrics["training"].items())):
-            colour = COLOURS[list(NAMES).index(name)]
+            color = COLORS[list(NAMES).index(name)]
             label = NAMES[name] if seed == min(seeds) else None
-            left.plot(curve["step"], curve["loss"], color=colour, alpha=0.3, lw=0.7)
+            left.plot(curve["step"], curve["loss"], color=color, alpha=0.3, lw=0.7)
             at = curve["validation_step"]
-            left.plot(at, curve["validation_loss"], color=colour, lw=1.3, label=label, zorder=place)
-            right.plot(at, curve["validation_soft_iou"], color=colour, lw=1.3, label=label)
+            left.plot(at, curve["validation_loss"], color=color, lw=1.3, label=label, zorder=place)
+            right.plot(at, curve["validation_soft_iou"], color=color, lw=1.3, label=label)
     left.set(xlabel="step", ylabel="loss", title="Training (faint) and validation")
     right.set(xlabel="step", ylabel="soft IoU", title="Validation", ylim=(0, 1))
     left.legend(fontsize=7, frameon=False)
@@ -132,13 +132,13 @@ def per_patient(seeds: dict[str, dict[str, Any]], network: str) -> dict[str, flo
     return {patient: float(np.mean(dice)) for patient, dice in found.items()}
 
 
-def _gray(axis: Axes, picture: np.ndarray) -> None:
-    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
+def _gray(axis: Axes, image: np.ndarray) -> None:
+    axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
         spine.set_visible(False)
 
 
-def _outline(axis: Axes, mask: np.ndarray, colour: str) -> None:
+def _outline(axis: Axes, mask: np.ndarray, color: str) -> None:
     if mask.any():
-        axis.contour(mask, levels=[0.5], colors=colour, linewidths=1.0)
+        axis.contour(mask, levels=[0.5], colors=color, linewidths=1.0)

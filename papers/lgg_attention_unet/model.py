@@ -22,7 +22,7 @@ _ZEROS = nnx.initializers.zeros_init()  # until all kernels are drawn at once
 
 
 class AttentionUNet(nnx.Module):
-    """Logits of tumour in every pixel of a slice; the source's network ends in their sigmoid.
+    """Logits of tumor in every pixel of a slice; the source's network ends in their sigmoid.
 
     Parameters and BatchNorm's statistics are float32, convolutions compute in the config's dtype.
     Raises InputError where the config names fewer than two levels.
@@ -51,7 +51,7 @@ class AttentionUNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"], train: bool = False
     ) -> Float[Array, "batch height width 1"]:
-        """Return the logits, float32; `train` normalises by the batch and moves the statistics.
+        """Return the logits, float32; `train` normalizes by the batch and moves the statistics.
 
         Raises InputError where height or width cannot be halved once per level below the first.
         """

@@ -1,4 +1,4 @@
-"""Tumour masks of the user's own scans: 8-bit stacks, segmented, written as they came.
+"""Tumor masks of the user's own scans: 8-bit stacks, segmented, written as they came.
 
 Channels are pre-contrast, FLAIR, post-contrast; a scan of one channel is taken as FLAIR and stands
 in the two others as well, which is what the public data does for missing ones.

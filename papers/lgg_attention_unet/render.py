@@ -1,4 +1,4 @@
-"""Tables and figures of a results folder, from its metrics, manifest and pictures alone."""
+"""Tables and figures of a results folder, from its metrics, manifest and images alone."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ DETECTION = (
     ("auroc", "AUROC"),
     ("f1", "F1"),
     ("f1_always", "F1 of always yes"),
-    ("positive", "with tumour"),
+    ("positive", "with tumor"),
     ("n", "n"),
 )
 Seeds = dict[str, dict[str, Any]]
@@ -44,7 +44,7 @@ def render(results: Path) -> None:
     }
     for kind, what in (("typical", "Typical test patients"), ("worst", "Failures: the worst ones")):
         if f"{kind}_image" in samples:
-            title = f"{what}, the slice with most tumour: truth green, predicted red\n{note}"
+            title = f"{what}, the slice with most tumor: truth green, predicted red\n{note}"
             drawn[f"{kind}_cases"] = figures.cases(samples, kind, title)
     for name, figure in drawn.items():
         save(figure, results / "figures" / f"{name}.png")
@@ -69,15 +69,15 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
     return {
         "segmentation": by_network("Segmentation of test patients", SEGMENTATION),
         "by_size": by_network(
-            "Dice of slices by the share of the slice that is tumour: up to 1%, up to 3%, more",
+            "Dice of slices by the share of the slice that is tumor: up to 1%, up to 3%, more",
             tuple(
                 (f"size.{size}.{key}", f"{size}{', n' * (key == 'n')}")
                 for size in SIZES
                 for key in ("dice", "n")
             ),
         ),
-        "detection_slices": by_network("Telling slices with tumour from others", of_slices),
-        "detection_patients": by_network("Telling patients with tumour from others", of_patients),
+        "detection_slices": by_network("Telling slices with tumor from others", of_slices),
+        "detection_patients": by_network("Telling patients with tumor from others", of_patients),
         "patients": tables.Table(
             f"Dice of every test patient's volume. {note}",
             ("patient", *(NAMES[name] for name in shown)),

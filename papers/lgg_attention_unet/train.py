@@ -41,7 +41,7 @@ def train(unit: Unit[Config], prepared: Prepared) -> None:
     """
     config, options = unit.config, unit.config.train
     parts = data.load(prepared, config.data, unit.seed)
-    source = data.source(parts["train"], config.data, options.normalize, options.tumour_repeats)
+    source = data.source(parts["train"], config.data, options.normalize, options.tumor_repeats)
     fit(unit, source, data.source(parts["validation"], config.data, options.normalize))
 
 

@@ -38,7 +38,7 @@ TAGS = [
     *("SequenceOfUltrasoundRegions", "PixelSpacing", "ImagerPixelSpacing"),
     *COLORS,
 ]
-TISSUE, TWO_D, CENTIMETRES = 1, 1, 3  # DICOM's codes of regions
+TISSUE, TWO_D, CENTIMETERS = 1, 1, 3  # DICOM's codes of regions
 
 Frames = UInt8[np.ndarray, "frames height width"]
 
@@ -144,7 +144,7 @@ def _geometry(dataset: Dataset) -> tuple[Window, tuple[float, float] | None]:
     ]
     window, mm = _whole(dataset.Rows, dataset.Columns), None
     if len(regions) == 1:
-        window, mm = _box(regions[0], window), _centimetres(regions[0])
+        window, mm = _box(regions[0], window), _centimeters(regions[0])
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
         mm = mm or _size(*dataset.get(name, (0.0, 0.0)))
     return window, mm
@@ -160,9 +160,9 @@ def _box(region: Dataset, whole: Window) -> Window:
     return rows, columns
 
 
-def _centimetres(region: Dataset) -> tuple[float, float] | None:
+def _centimeters(region: Dataset) -> tuple[float, float] | None:
     units = region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection")
-    if units != (CENTIMETRES, CENTIMETRES):
+    if units != (CENTIMETERS, CENTIMETERS):
         return None
     return _size(*(10 * abs(region.get(f"PhysicalDelta{axis}") or 0.0) for axis in "YX"))
 

@@ -13,7 +13,7 @@ from common.metrics.overlap import overlap
 from common.metrics.psnr import psnr
 from common.metrics.speckle import (
     edge_preservation,
-    equivalent_looks,
+    effective_number_of_looks,
     homogeneous_regions,
     speckle_index,
 )
@@ -159,7 +159,7 @@ def despeckling(images: Images, part: Part) -> dict[str, Any]:
     even = homogeneous_regions(before, max(2, before.shape[1] // 8))
     measured: dict[str, Any] = {
         "speckle_index": _mean(np.asarray(speckle_index(now))),
-        "enl": float(np.nanmedian(equivalent_looks(now, even))),
+        "enl": float(np.nanmedian(effective_number_of_looks(now, even))),
         "edge_preservation": _mean(edges),
         "images": dict(zip(part.names, edges.tolist(), strict=True)),
     }

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from common.results.figures import COLOURS, picture_axes, title
+from common.results.figures import COLORS, image_axes, title
 from papers.ultrasound_diconvae import colors
 from papers.ultrasound_diconvae.image import CLASSES
 
@@ -74,7 +74,7 @@ def sheet(
     aspect: float,
 ) -> Figure:
     """Return named frames with predicted outlines; `aspect` is a pixel's height to its width."""
-    figure, axes = picture_axes(len(frames), aspect * frames.shape[1] / frames.shape[2])
+    figure, axes = image_axes(len(frames), aspect * frames.shape[1] / frames.shape[2])
     for axis, frame, predicted, name in zip(axes, frames, labels, names, strict=True):
         axis.imshow(frame, cmap="gray", vmin=0, vmax=255, aspect=aspect)
         axis.set(xticks=[], yticks=[])
@@ -94,12 +94,12 @@ def segmentation(seeds: Seeds, note: str) -> Figure:
     for axis, measure in ((left, "dice"), (right, "area_ratio")):
         rows = [[s["segmentation"][name][measure] for name in variants] for s in seeds.values()]
         scores = np.array(rows, float)
-        axis.plot(at, scores.mean(0), "_", ms=26, mew=2.5, color=COLOURS[0])
+        axis.plot(at, scores.mean(0), "_", ms=26, mew=2.5, color=COLORS[0])
         axis.plot(at, scores.T, "k.", ms=4)
         axis.set_xticks(at, [words(name) for name in variants], rotation=30, ha="right")
         axis.set_xlim(-0.6, len(variants) - 0.4)
     left.set(ylabel="Dice", title="Dice, mean over classes")
-    right.axhline(1, color=COLOURS[1], lw=1, ls="--")
+    right.axhline(1, color=COLORS[1], lw=1, ls="--")
     right.set(ylabel="predicted / true", title="Predicted area over true area")
     title(figure, f"SegNet by input variant: seeds (dots) and their mean\n{note}")
     return figure
@@ -169,7 +169,7 @@ def learning(seeds: Seeds, note: str) -> Figure:
         names = sorted(metrics["training"])
         for name in names:
             curve, axis = metrics["training"][name], left if name == "denoiser" else right
-            color = COLOURS[0] if axis is left else f"C{names.index(name)}"
+            color = COLORS[0] if axis is left else f"C{names.index(name)}"
             label = words(name.removeprefix("segmenter_")) if seed == min(seeds) else None
             axis.plot(curve["step"], curve["loss"], color=color, alpha=0.3, lw=0.7)
             at = curve["validation_step"]

@@ -5,7 +5,7 @@ import pytest
 
 from common.anatomy import acquisition
 from common.anatomy import template as mni
-from common.anatomy.grid import Grid, centred, coarse_axis, refine, rotation, smooth_field
+from common.anatomy.grid import Grid, centered, coarse_axis, refine, rotation, smooth_field
 from common.errors import InputError
 
 REACH = (24.0, 40.0, 40.0)
@@ -13,7 +13,7 @@ REACH = (24.0, 40.0, 40.0)
 
 @pytest.fixture
 def fine():
-    return Grid(centred(6, 7.0), centred(50, 1.5), centred(40, 1.0))
+    return Grid(centered(6, 7.0), centered(50, 1.5), centered(40, 1.0))
 
 
 def test_a_coarse_grid_covers_the_same_box_with_fewer_points(fine):

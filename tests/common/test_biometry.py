@@ -11,10 +11,10 @@ from common.metrics.ellipse import Ellipse, fit
 from common.metrics.overlap import overlap
 
 
-def draw(shape, size, centre, axes, angle) -> np.ndarray:
+def draw(shape, size, center, axes, angle) -> np.ndarray:
     """Return the mask of an ellipse given in mm, on pixels of `size`."""
     rows, columns = (np.arange(n) * s for n, s in zip(shape, size, strict=True))
-    down, right = rows[:, None] - centre[0], columns[None] - centre[1]
+    down, right = rows[:, None] - center[0], columns[None] - center[1]
     along = right * np.cos(angle) + down * np.sin(angle)
     across = down * np.cos(angle) - right * np.sin(angle)
     return (along / axes[0]) ** 2 + (across / axes[1]) ** 2 <= 1
@@ -23,13 +23,13 @@ def draw(shape, size, centre, axes, angle) -> np.ndarray:
 @pytest.mark.parametrize("size", [(0.5, 0.5), (0.4, 0.7)])
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.5, 2.8])
 def test_fitted_ellipse_is_the_one_drawn(size, angle):
-    centre, axes = (40.2, 51.7), (36.0, 27.0)
-    found = fit_ellipse(draw((200, 240), size, centre, axes, angle), size)
+    center, axes = (40.2, 51.7), (36.0, 27.0)
+    found = fit_ellipse(draw((200, 240), size, center, axes, angle), size)
     assert found is not None
-    assert (found.row, found.column) == pytest.approx(centre, abs=0.1)
+    assert (found.row, found.column) == pytest.approx(center, abs=0.1)
     assert (found.major, found.minor) == pytest.approx(axes, abs=0.15)
     assert math.remainder(found.angle - angle, math.pi) == pytest.approx(0, abs=0.02)
-    truth = Ellipse(*centre, *axes, angle)
+    truth = Ellipse(*center, *axes, angle)
     assert found.circumference == pytest.approx(truth.circumference, rel=0.003)
 
 
@@ -54,7 +54,7 @@ def test_holes_specks_and_a_cut_edge_change_little():
     assert head_circumference(mask[40:], size) == pytest.approx(whole, rel=0.15)
 
 
-def test_squeezed_picture_has_the_same_circumference():
+def test_squeezed_image_has_the_same_circumference():
     long = draw((270, 400), (0.4, 0.4), (54.0, 80.0), (45.0, 35.0), 0.5)
     square = draw((256, 256), (0.4 * 270 / 256, 0.4 * 400 / 256), (54.0, 80.0), (45.0, 35.0), 0.5)
     expected = head_circumference(long, (0.4, 0.4))

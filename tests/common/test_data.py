@@ -66,7 +66,7 @@ def test_nifti_keeps_its_order_and_scale(tmp_path):
     np.testing.assert_array_equal(read_nifti(tmp_path / "v.nii.gz"), volume)
 
 
-def test_damaged_pictures_give_their_reason(tmp_path):
+def test_damaged_images_give_their_reason(tmp_path):
     path = tmp_path / "v.nii.gz"
     whole = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(whole, np.eye(4)), path)

@@ -40,7 +40,7 @@ def assert_as_the_package(network, kind):
     for name, (x, y) in PAIRS.items():
         expected = GOLDEN[f"lpips_{network.net}_{kind}_{name}"]
         np.testing.assert_allclose(compiled(network, x, y), expected, atol=1e-5)
-    x, y = PAIRS["colour"]
+    x, y = PAIRS["color"]
     found, expected = slope(x, network, y), GOLDEN[f"lpips_{network.net}_{kind}_gradient"]
     np.testing.assert_allclose(found[:, ::8, ::8], expected, atol=1e-4 * np.abs(expected).max())
 
@@ -84,7 +84,7 @@ def test_vmap_is_the_loop(alex):
 
 def test_gradient_is_finite_where_all_features_vanish(alex):
     blind = replace(alex, trunk=tuple((kernel, bias - 9) for kernel, bias in alex.trunk))
-    x, y = PAIRS["colour"]
+    x, y = PAIRS["color"]
     np.testing.assert_array_equal(slope(x, blind, y), 0)
     assert np.isfinite(slope(x, alex, x)).all()
 

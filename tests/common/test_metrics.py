@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.metrics import ssim as ssim_module
 from common.metrics.frechet import Statistics, frechet_distance, gaussian_frechet_distance
 from common.metrics.kid import kernel_distance, squared_mmd
-from common.metrics.memorisation import nearest_neighbours
+from common.metrics.memorization import nearest_neighbors
 from common.metrics.regression import regression_errors
 from common.metrics.ssim import all_pairs_ssim, ssim
 
@@ -47,9 +47,9 @@ def test_ssim_matches_pytorch_msssim_and_skimage():
 
 
 def test_all_pairs_ssim_matches_the_loop():
-    found = all_pairs_ssim(GOLDEN["grey"])
+    found = all_pairs_ssim(GOLDEN["gray"])
     np.testing.assert_allclose([found.mean, found.std], GOLDEN["all_pairs"], atol=1e-5)
-    assert found.n == len(GOLDEN["grey"])
+    assert found.n == len(GOLDEN["gray"])
 
 
 @pytest.mark.parametrize(("n", "block", "channels"), [(5, 2, 1), (6, 3, 3), (2, 512, 1)])
@@ -194,7 +194,7 @@ def test_kernel_distance_refusals():
         kernel_distance(A, B[:3])
 
 
-# Regression and nearest neighbours
+# Regression and nearest neighbors
 
 
 def test_regression_errors_match_scipy():
@@ -228,12 +228,12 @@ def test_regression_refusals():
 
 
 @pytest.mark.parametrize("queries", [1, 300])  # within a block, and over its edge
-def test_nearest_neighbours_match_the_full_search(queries):
+def test_nearest_neighbors_match_the_full_search(queries):
     random = np.random.default_rng(0)
     y = 100 + random.random((40, 3, 2, 1), dtype=np.float32)  # far from 0, where rounding is felt
     x = y[random.integers(0, 40, queries)] + random.normal(0, 1e-3, (queries, 3, 2, 1))
     x = x.astype(np.float32)
-    found = nearest_neighbours(x, y)
+    found = nearest_neighbors(x, y)
     apart = np.sqrt(((x[:, None].astype(np.float64) - y) ** 2).mean((2, 3, 4)))
     np.testing.assert_array_equal(found.index, apart.argmin(1))
     np.testing.assert_allclose(found.distance, apart.min(1), rtol=1e-12)
@@ -242,15 +242,15 @@ def test_nearest_neighbours_match_the_full_search(queries):
 def test_a_copy_is_found_at_distance_zero_and_named_by_its_first():
     y = images(0, 30)
     y[20] = y[7]
-    found = nearest_neighbours(y[[7, 3]], y)
+    found = nearest_neighbors(y[[7, 3]], y)
     assert found.index.tolist() == [7, 3]
     assert found.distance.tolist() == [0, 0]
 
 
-def test_nearest_neighbours_refusals():
+def test_nearest_neighbors_refusals():
     with pytest.raises(InputError, match="expected one shape"):
-        nearest_neighbours(images(0), images(0, height=15))
+        nearest_neighbors(images(0), images(0, height=15))
     with pytest.raises(InputError, match="references: 0 given"):
-        nearest_neighbours(images(0), images(0)[:0])
+        nearest_neighbors(images(0), images(0)[:0])
     with pytest.raises(InputError, match="queries: NaN"):
-        nearest_neighbours(images(0) * np.float32(np.nan), images(0))
+        nearest_neighbors(images(0) * np.float32(np.nan), images(0))

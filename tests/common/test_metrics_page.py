@@ -30,6 +30,6 @@ def test_the_example_runs():
     found: dict = {}
     exec(example, found)
     assert found["volumes"].patients == ("a", "b")
-    assert found["tumour"].shape == (2,)
-    assert np.all((found["tumour"] > 0.4) & (found["tumour"] < 0.6))
+    assert found["tumor"].shape == (2,)
+    assert np.all((found["tumor"] > 0.4) & (found["tumor"] < 0.6))
     assert 0 < found["hd95"] < 5

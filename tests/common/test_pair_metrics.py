@@ -33,7 +33,7 @@ def noise(seed, n=2, height=45, width=48, channels=1):
     return np.random.default_rng(seed).random((n, height, width, channels), dtype=np.float32)
 
 
-@pytest.mark.parametrize("name", ["grey", "colour"])
+@pytest.mark.parametrize("name", ["gray", "color"])
 def test_ms_ssim_matches_pytorch_msssim(name):
     x, y = PAIRS[name]
     found = jax.jit(ms_ssim)(x, y), COMPILED[0](x, y)
@@ -42,9 +42,9 @@ def test_ms_ssim_matches_pytorch_msssim(name):
 
 
 def test_ms_ssim_has_the_gradient_of_pytorch_msssim():
-    x, y = PAIRS["colour"]
+    x, y = PAIRS["color"]
     slope = jax.jit(jax.grad(lambda x, y: ms_ssim(x, y).mean()))(x, y)
-    expected = GOLDEN["ms_ssim_colour_gradient"].transpose(0, 2, 3, 1)
+    expected = GOLDEN["ms_ssim_color_gradient"].transpose(0, 2, 3, 1)
     np.testing.assert_allclose(slope[:, ::16, ::16], expected, atol=2e-4 * np.abs(expected).max())
 
 

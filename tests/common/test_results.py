@@ -72,7 +72,7 @@ def test_tables_as_csv_and_markdown(tmp_path: Path) -> None:
         tables.Table("bad", ("one",), (("a", "b"),))
 
 
-def test_pictures_are_spread_over_those_that_show_something() -> None:
+def test_images_are_spread_over_those_that_show_something() -> None:
     marked = np.zeros(40, bool)
     marked[10:34] = True
     found = figures.spread_out(marked, 12)

@@ -28,7 +28,7 @@ def volume(axes: str, file: Path, voxels: np.ndarray = HEAD) -> Path:
     return file
 
 
-def test_pictures_of_one_folder_shape_and_type_are_one_patient(tmp_path):
+def test_images_of_one_folder_shape_and_type_are_one_patient(tmp_path):
     for name, image in {
         "a/1.png": np.zeros((4, 6), np.uint8),
         "a/2.png": np.zeros((4, 6), np.uint8),
@@ -96,7 +96,7 @@ def spoil(folder: Path, kind: str) -> None:
         whole.write_bytes(whole.read_bytes()[:2000])
     elif kind == "transparent":
         imageio.imwrite(file, np.zeros((4, 4, 4), np.uint8))
-    elif kind == "16-bit colours":
+    elif kind == "16-bit colors":
         file.write_bytes(_png_of_48_bits())
     elif kind == "not finite":
         tifffile.imwrite(folder / "bad.tif", np.full((4, 4), np.nan, np.float32))
@@ -128,7 +128,7 @@ def _png_of_48_bits() -> bytes:
         "truncated": "bad.png: cannot be read",
         "truncated volume": "bad.nii.gz: cannot be read",
         "transparent": "bad.png: has the shape (4, 4, 4)",
-        "16-bit colours": "bad.png: has three channels of 16 bits",
+        "16-bit colors": "bad.png: has three channels of 16 bits",
         "not finite": "bad.tif: holds values that are not finite",
         "time series": "a volume has 3 axes, or 3 channels in a 4th",
         "flat affine": "bad.nii: has an affine that does not say how it lies",

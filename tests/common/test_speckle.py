@@ -7,8 +7,8 @@ import pytest
 from common.errors import InputError
 from common.metrics.speckle import (
     edge_preservation,
+    effective_number_of_looks,
     envelope_snr,
-    equivalent_looks,
     homogeneous_regions,
     speckle_index,
 )
@@ -20,9 +20,9 @@ RATIO = np.sqrt(4 / np.pi - 1)  # standard deviation to mean of Rayleigh's distr
 
 def test_fully_developed_speckle_has_its_known_values():
     np.testing.assert_allclose(envelope_snr(RAYLEIGH), 1 / RATIO, rtol=0.01)
-    np.testing.assert_allclose(equivalent_looks(RAYLEIGH), 3.66, rtol=0.02)
+    np.testing.assert_allclose(effective_number_of_looks(RAYLEIGH), 3.66, rtol=0.02)
     intensity = RAYLEIGH**2
-    np.testing.assert_allclose(equivalent_looks(intensity), 1, rtol=0.03)
+    np.testing.assert_allclose(effective_number_of_looks(intensity), 1, rtol=0.03)
     # a small window's s is a little low
     found = [float(speckle_index(RAYLEIGH, window=w)[0]) for w in (3, 7, 15)]
     assert found == sorted(found)
@@ -46,7 +46,7 @@ def test_values_are_the_formulas():
 def test_mean_of_looks_and_smoothing_move_them_as_they_must():
     looks = random.rayleigh(0.1, (1, 100, 100, 4)).astype(np.float32)
     averaged = (looks**2).mean(-1, keepdims=True)
-    assert float(equivalent_looks(averaged.clip(0, 1))[0]) == pytest.approx(4, rel=0.08)
+    assert float(effective_number_of_looks(averaged.clip(0, 1))[0]) == pytest.approx(4, rel=0.08)
     blurred = (RAYLEIGH[:, 1:] + RAYLEIGH[:, :-1]) / 2
     assert np.all(speckle_index(blurred) < speckle_index(RAYLEIGH))
     assert np.all(edge_preservation(RAYLEIGH[:, 1:], blurred) < 0.9)
@@ -60,7 +60,7 @@ def test_the_most_homogeneous_window_is_found_and_black_is_none():
     assert regions[0].sum() == 100
     assert regions[0, 20:30, 40:50].all()
     assert not regions[1].any()
-    assert float(equivalent_looks(x, regions)[0]) > 1000
+    assert float(effective_number_of_looks(x, regions)[0]) > 1000
     with pytest.raises(InputError, match="window of 61"):
         homogeneous_regions(x, 61)
 
@@ -69,7 +69,7 @@ def test_regions_leave_out_the_rest():
     x = np.concatenate([RAYLEIGH[:, :, :100], np.ones_like(RAYLEIGH[:, :, :100])], axis=2)
     regions = np.zeros(x.shape[:3], bool)
     regions[:, :, :100] = True
-    for measure in (speckle_index, envelope_snr, equivalent_looks):
+    for measure in (speckle_index, envelope_snr, effective_number_of_looks):
         inside = measure(RAYLEIGH[:, :, :100])
         np.testing.assert_allclose(measure(x, regions), inside, rtol=1e-4)
     cut = np.where(regions[..., None], x, 0)
@@ -78,16 +78,16 @@ def test_regions_leave_out_the_rest():
     assert np.all(edge_preservation(x, cut) < 0.99)
 
 
-def test_black_and_constant_pictures_have_stated_values():
-    black, grey = np.zeros((1, 16, 16, 1), np.float32), np.full((1, 16, 16, 1), 0.5, np.float32)
+def test_black_and_constant_images_have_stated_values():
+    black, gray = np.zeros((1, 16, 16, 1), np.float32), np.full((1, 16, 16, 1), 0.5, np.float32)
     assert np.isnan(speckle_index(black)).all()
-    assert float(speckle_index(grey)[0]) == 0
+    assert float(speckle_index(gray)[0]) == 0
     assert np.isnan(envelope_snr(black)).all()
-    assert np.isinf(envelope_snr(grey)).all()
-    assert np.isnan(edge_preservation(grey, grey)).all()
+    assert np.isinf(envelope_snr(gray)).all()
+    assert np.isnan(edge_preservation(gray, gray)).all()
     half = np.concatenate([black, RAYLEIGH[:1, :16, :16]], axis=1)
     assert float(speckle_index(half)[0]) > 0.2  # black windows count for nothing
-    assert np.isnan(envelope_snr(grey, np.zeros((1, 16, 16), bool))).all()
+    assert np.isnan(envelope_snr(gray, np.zeros((1, 16, 16), bool))).all()
 
 
 def test_bad_input_is_one_error():

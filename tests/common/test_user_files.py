@@ -66,7 +66,7 @@ def test_bad_files_are_listed_or_left_out(tmp_path, capsys):
 
 @pytest.mark.parametrize("end", [".png", ".tif"])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
-def test_pictures_written_are_read_again(end, shape):
+def test_images_written_are_read_again(end, shape):
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     content = user_files.encoded(image, end)
     assert content == user_files.encoded(image, end)

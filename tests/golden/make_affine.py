@@ -1,4 +1,4 @@
-"""Write affine.npz: one picture under Keras's random affine maps, and what each map was.
+"""Write affine.npz: one image under Keras's random affine maps, and what each map was.
 
 With Keras 3: pip install keras jax scipy; KERAS_BACKEND=jax python tests/golden/make_affine.py
 """
@@ -19,16 +19,16 @@ MAPS = (  # rotation in degrees, shift in pixels, shear in degrees, zoom; column
 
 
 def main() -> None:
-    picture = np.random.default_rng(0).random((15, 15, 2)).astype(np.float32)
+    image = np.random.default_rng(0).random((15, 15, 2)).astype(np.float32)
     moved = [
         apply_affine_transform(
-            picture, *one, row_axis=0, col_axis=1, channel_axis=2, fill_mode="nearest", order=1
+            image, *one, row_axis=0, col_axis=1, channel_axis=2, fill_mode="nearest", order=1
         )
         for one in MAPS
     ]
     np.savez_compressed(
         Path(__file__).with_name("affine.npz"),
-        picture=picture,
+        image=image,
         maps=np.array(MAPS, np.float32),
         moved=np.stack(moved).astype(np.float32),
     )

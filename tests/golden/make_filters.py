@@ -1,9 +1,9 @@
-"""Writes filters.npz: findpeaks's Lee, Kuan and Frost filters of a speckled picture.
+"""Writes filters.npz: findpeaks's Lee, Kuan and Frost filters of a speckled image.
 
 pip install findpeaks==2.7.5 numpy scipy
 python tests/golden/make_filters.py
 
-findpeaks rounds what Lee's and Kuan's filters give to whole numbers, so the picture goes to 1e6.
+findpeaks rounds what Lee's and Kuan's filters give to whole numbers, so the image goes to 1e6.
 """
 
 from pathlib import Path

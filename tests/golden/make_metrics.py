@@ -41,14 +41,14 @@ def skimage_ssim(x, y):
 
 x = smooth_images(3, 24, 33, 3)
 y = (0.7 * x + 0.3 * smooth_images(3, 24, 33, 3)).astype(np.float32)
-grey = smooth_images(7, 20, 27, 1)
-pairs = [torch_ssim(grey[i : i + 1], grey[j : j + 1])[0] for i, j in combinations(range(7), 2)]
+gray = smooth_images(7, 20, 27, 1)
+pairs = [torch_ssim(gray[i : i + 1], gray[j : j + 1])[0] for i, j in combinations(range(7), 2)]
 arrays = {
     "x": x,
     "y": y,
     "ssim": torch_ssim(x, y),
     "ssim_skimage": [skimage_ssim(a, b) for a, b in zip(x, y, strict=True)],
-    "grey": grey,
+    "gray": gray,
     "all_pairs": [np.mean(pairs), np.std(pairs)],
 }
 

@@ -100,7 +100,7 @@ for name, (x, y) in image_pairs().items():
         for kind, weights in (("seeded", seeded_lpips(net)), ("published", own)):
             values, gradient = lpips_of(net, weights, x[:, :64, :72], y[:, :64, :72])
             arrays[f"lpips_{net}_{kind}_{name}"] = values
-            if name == "colour":
+            if name == "color":
                 arrays[f"lpips_{net}_{kind}_gradient"] = gradient[:, ::8, ::8]
 
 random = np.random.RandomState(0)

@@ -26,7 +26,7 @@ STUDIES = {
         "guidance_grid",
         "guidance_curves",
         "learning_curves",
-        "nearest_neighbours",
+        "nearest_neighbors",
     },
     "lgg_attention_unet": {"patients", "learning_curves", "typical_cases", "worst_cases"},
     "ultrasound_diconvae": {

@@ -66,7 +66,7 @@ def convolution(in_features: int, out_features: int, **options: Any) -> Conv:
 
 
 def upsampling(features: int, **options: Any) -> UpsampleConv:
-    """Return nearest-neighbour upsampling by two with a 3x3 convolution."""
+    """Return nearest-neighbor upsampling by two with a 3x3 convolution."""
     return UpsampleConv(features, features, kernel_init=_ZEROS, **options)
 
 

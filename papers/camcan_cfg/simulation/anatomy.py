@@ -1,6 +1,6 @@
 """The anatomy every simulated head is made of: the MNI152 template.
 
-Two things are added that ageing needs: how far each voxel lies from the nearest sulcus, and a
+Two things are added that aging needs: how far each voxel lies from the nearest sulcus, and a
 flow that makes the lateral ventricles larger or smaller while it only moves the tissue around
 them.
 """
@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from common.anatomy.template import (
-    CENTRE,
+    CENTER,
     Mask,
     Volume,
     lateral_ventricles,
@@ -26,7 +26,7 @@ from common.anatomy.template import (
     slices_first,
 )
 
-# In template voxels of 1 mm, (right, anterior, superior). Heads are cut about CENTRE, shape // 2.
+# In template voxels of 1 mm, (right, anterior, superior). Heads are cut about CENTER, shape // 2.
 FLOOR, CEILING = 48, 142  # only this part of the template's height is ever seen
 FLOW_START = np.array([44, 50, 50])  # corner of the box in which the ventricles move
 FLOW_SHAPE = (54, 65, 37)  # of 2 mm voxels
@@ -35,9 +35,9 @@ FLOW_SPACING = 2.0
 
 @dataclass(frozen=True)
 class Atlas:
-    """The template between FLOOR and CEILING, and what ageing needs to know of it.
+    """The template between FLOOR and CEILING, and what aging needs to know of it.
 
-    `t1` and `grey` are the template's intensity (0 to 255) and grey matter probability,
+    `t1` and `gray` are the template's intensity (0 to 255) and gray matter probability,
     `ventricles` the share of a voxel that is lateral ventricle, `sulcal_distance` the distance in
     mm from the nearest sulcus or the brain's outer surface (negative inside the fluid).
     `intracranial_ml` is the whole template's volume. `flow[k]` holds the displacement in mm from a
@@ -47,7 +47,7 @@ class Atlas:
     """
 
     t1: Volume
-    grey: Volume
+    gray: Volume
     ventricles: Volume
     sulcal_distance: Volume
     intracranial_ml: float
@@ -71,22 +71,22 @@ def atlas() -> Atlas:
     """Return the prepared template; the same object on every call (made in a few seconds)."""
     whole = read("t1")
     t1 = np.ascontiguousarray(whole[:, :, FLOOR:CEILING])
-    grey = read("gm")[:, :, FLOOR:CEILING] / np.float32(255)
+    gray = read("gm")[:, :, FLOOR:CEILING] / np.float32(255)
     lateral = lateral_ventricles(t1, FLOOR)
     ventricles = ndimage.gaussian_filter(lateral.astype(np.float32), 0.6)
     distance = sulcal_distance(t1, lateral)
     flow, flow_ml = ventricular_flow(ventricles)
     white = read("wm")[:, :, FLOOR:CEILING] / np.float32(255)
     seen = np.zeros(t1.shape, bool)
-    seen[:, :, CENTRE[2] - 22 - FLOOR : CENTRE[2] + 22 - FLOOR] = True
+    seen[:, :, CENTER[2] - 22 - FLOOR : CENTER[2] + 22 - FLOOR] = True
     seen &= t1 > 0
-    fluid = np.clip(1 - grey - white - ventricles, 0, 1)[seen]
+    fluid = np.clip(1 - gray - white - ventricles, 0, 1)[seen]
     widths = np.linspace(-2.5, 2.5, 26, dtype=np.float32)
     some = distance[seen][::7]
     fractions = np.array([sulcal_fluid(some, float(w)).mean() for w in widths], np.float32)
     return Atlas(
         t1=slices_first(t1),
-        grey=slices_first(grey),
+        gray=slices_first(gray),
         ventricles=slices_first(ventricles),
         sulcal_distance=slices_first(distance),
         intracranial_ml=float((whole > 0).sum()) / 1000,
@@ -101,7 +101,7 @@ def atlas() -> Atlas:
 def sulcal_distance(t1: Volume, ventricles: Mask) -> Volume:
     """Return each voxel's signed distance in mm from fluid outside the ventricles.
 
-    An average of many people shows its sulci as grey valleys rather than black ones: they are
+    An average of many people shows its sulci as gray valleys rather than black ones: they are
     found by their curvature (largest eigenvalue of the Hessian), not by their darkness.
     """
     inside = t1 > 0
@@ -133,7 +133,7 @@ def ventricular_flow(
     """Return displacements that shrink or grow the ventricles, and the volume each gives in ml.
 
     Points follow the gradient of the blurred ventricles in small steps. A flow cannot fold, and
-    the blur spreads what the tissue gives way over centimetres.
+    the blur spreads what the tissue gives way over centimeters.
     """
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in FLOW_SHAPE), indexing="ij"))
     grid = (grid * FLOW_SPACING + FLOW_START[:, None, None, None]).astype(np.float32)

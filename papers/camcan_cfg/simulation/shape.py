@@ -7,8 +7,8 @@ from jaxtyping import Float32
 from scipy import ndimage
 
 from common.anatomy.grid import Grid, rotation, smooth_field
-from common.anatomy.template import CENTRE, MIDLINE
-from papers.camcan_cfg.simulation.ageing import Person
+from common.anatomy.template import CENTER, MIDLINE
+from papers.camcan_cfg.simulation.aging import Person
 from papers.camcan_cfg.simulation.anatomy import FLOW_SPACING, FLOW_START, Atlas
 
 # Control point spacing and standard deviation of the control points of the random deformation, mm.
@@ -41,7 +41,7 @@ def template_points(
     z, x, y = np.meshgrid(*grid.axes(), indexing="ij")
     points = np.stack([x, y, z]) + moved - shift.astype(np.float32)[:, None, None, None]
     points = np.einsum("ij,jabc->iabc", to_template, points)
-    points += np.array(CENTRE, np.float32)[:, None, None, None]
+    points += np.array(CENTER, np.float32)[:, None, None, None]
     return points + ventricular_displacement(points, person, rng, template), length
 
 

@@ -1,1 +1,1 @@
-"""Simulated brain tumour patients: whole heads around the MNI152 brain, tumours in some."""
+"""Simulated brain tumor patients: whole heads around the MNI152 brain, tumors in some."""

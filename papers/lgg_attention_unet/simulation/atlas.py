@@ -26,7 +26,7 @@ from common.anatomy.template import (
 
 FLOOR = 22  # the template's lowest slice that is kept: below it is hardly any brain
 WIDEST = 66  # the slice where the head is widest: below, it stays as wide
-EYES = ((65.0, 196.0, 37.0), (131.0, 196.0, 37.0))  # centres, in template voxels
+EYES = ((65.0, 196.0, 37.0), (131.0, 196.0, 37.0))  # centers, in template voxels
 EYE_RADIUS = 12.5  # mm
 HALF = 2  # mm between the points of the distances that vary slowly
 
@@ -37,13 +37,13 @@ HalfVolume = Float32[np.ndarray, "half_right half_anterior half_superior"]
 class Atlas:
     """The template from slice FLOOR upwards.
 
-    `grey` and `white` are shares of a voxel of 1 mm, `sulci` is the Laplacian of the intensity,
+    `gray` and `white` are shares of a voxel of 1 mm, `sulci` is the Laplacian of the intensity,
     high in the valleys between two gyri. On a grid of 2 mm, distances in mm, negative inside:
     `ventricles` from the lateral ventricles, `cavity` from the inner side of the skull, `head`
     from the shape that the skull's outer side and the skin follow.
     """
 
-    grey: Volume
+    gray: Volume
     white: Volume
     sulci: Volume
     ventricles: HalfVolume
@@ -62,12 +62,12 @@ class Atlas:
 @functools.cache
 def atlas() -> Atlas:
     """Return the prepared template; the same object on every call (made in a few seconds)."""
-    t1, grey, white = (read(name)[:, :, FLOOR:] for name in ("t1", "gm", "wm"))
+    t1, gray, white = (read(name)[:, :, FLOOR:] for name in ("t1", "gm", "wm"))
     ventricles = lateral_ventricles(t1, FLOOR)
     cavity = closed((t1 > 0)[::HALF, ::HALF, ::HALF])
-    grey, white = sharpened(grey / np.float32(255), white / np.float32(255), t1 > 0)
+    gray, white = sharpened(gray / np.float32(255), white / np.float32(255), t1 > 0)
     return Atlas(
-        grey=slices_first(grey),
+        gray=slices_first(gray),
         white=slices_first(white),
         sulci=slices_first(valleys(t1, white)),
         ventricles=slices_first(smooth_distance(ventricles[::HALF, ::HALF, ::HALF], 0.5)),
@@ -76,20 +76,20 @@ def atlas() -> Atlas:
     )
 
 
-def sharpened(grey: Volume, white: Volume, inside: Mask) -> tuple[Volume, Volume]:
-    """Return shares of grey and white matter as one person's, not the average of many, has them.
+def sharpened(gray: Volume, white: Volume, inside: Mask) -> tuple[Volume, Volume]:
+    """Return shares of gray and white matter as one person's, not the average of many, has them.
 
     Squares of the average's shares, made to sum to one again.
     """
-    fluid = np.clip(1 - grey - white, 0, 1) * inside
-    total = np.maximum(grey**2 + white**2 + fluid**2, np.float32(1e-6))
-    return grey**2 / total * inside, white**2 / total * inside
+    fluid = np.clip(1 - gray - white, 0, 1) * inside
+    total = np.maximum(gray**2 + white**2 + fluid**2, np.float32(1e-6))
+    return gray**2 / total * inside, white**2 / total * inside
 
 
 def valleys(t1: Volume, white: Volume) -> Volume:
     """Return the Laplacian of `t1` where it is not deep in the white matter, elsewhere 0.
 
-    An average of many people shows its sulci as grey valleys rather than black ones.
+    An average of many people shows its sulci as gray valleys rather than black ones.
     """
     inside = t1 > 0
     filled = np.where(inside, t1, np.float32(150))

@@ -1,4 +1,4 @@
-"""One patient's head before any tumour: where each point of it lies in the template."""
+"""One patient's head before any tumor: where each point of it lies in the template."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from common.anatomy.grid import Grid, centred, rotation, smooth_field
-from common.anatomy.template import CENTRE
+from common.anatomy.grid import Grid, centered, rotation, smooth_field
+from common.anatomy.template import CENTER
 
 # The coarse grid that all slowly varying things are drawn on: SPACING mm between its points,
-# its middle BELOW mm under the template's centre.
+# its middle BELOW mm under the template's center.
 SPACING, SHAPE, BELOW = 3.2, (32, 70, 70), 12.0
 REACH = (60.0, 112.0, 112.0)  # mm from the middle that random fields cover
 # Control point spacing and standard deviation of the control points of the random deformation, mm.
@@ -28,9 +28,9 @@ class Person:
     """One patient; rows of the grid run to the back, columns to the patient's left.
 
     `points` are the template voxels of the coarse grid's points, which give skull and skin;
-    `pushed` are those that give the brain's tissue, which a tumour pushes aside. `to_template`
+    `pushed` are those that give the brain's tissue, which a tumor pushes aside. `to_template`
     turns mm of the head (right, front, up) into template voxels. `noise` are two random fields, of
-    centimetres and of millimetres. `skull` and `scalp` are their thickness in mm, `sulci` the
+    centimeters and of millimeters. `skull` and `scalp` are their thickness in mm, `sulci` the
     level of the atlas's valleys above which there is fluid, `caps` how far in mm the bright caps
     of the ventricles reach, `spots` the level of the finer noise above which white matter is
     bright in FLAIR.
@@ -49,8 +49,8 @@ class Person:
 
 
 def person(rng: np.random.Generator) -> Person:
-    """Draw a patient: pose, size, proportions, deformation, bone, skin, ageing of white matter."""
-    up, back, left = (centred(n, SPACING) for n in SHAPE)
+    """Draw a patient: pose, size, proportions, deformation, bone, skin, aging of white matter."""
+    up, back, left = (centered(n, SPACING) for n in SHAPE)
     coarse = Grid(up - np.float32(BELOW), back, left)
     angles = np.radians(np.clip(rng.normal(0, (4.0, 2.0, 3.0)), -8, 8))
     shift = rng.normal(0, (2.0, 3.0, 2.0)).astype(np.float32)
@@ -62,7 +62,7 @@ def person(rng: np.random.Generator) -> Person:
     z, y, x = np.meshgrid(*coarse.axes(), indexing="ij")
     points = np.stack([-x, -y, z]) + moved - shift[:, None, None, None]
     points = np.einsum("ij,jabc->iabc", to_template, points)
-    points += np.array(CENTRE, np.float32)[:, None, None, None]
+    points += np.array(CENTER, np.float32)[:, None, None, None]
     return Person(
         coarse=coarse,
         points=points,

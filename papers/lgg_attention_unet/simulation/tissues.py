@@ -11,9 +11,9 @@ from common.anatomy.template import MIDLINE
 from papers.lgg_attention_unet.simulation.atlas import EYE_RADIUS, EYES, Atlas
 from papers.lgg_attention_unet.simulation.person import Person
 
-BRAIN = ("white", "grey", "fluid", "spot", "vessel")
+BRAIN = ("white", "gray", "fluid", "spot", "vessel")
 AROUND = ("dura", "bone", "marrow", "muscle", "fat", "skin", "eye", "air")
-LESION = ("tumour", "core", "rim")
+LESION = ("tumor", "core", "rim")
 TISSUES = BRAIN + AROUND + LESION
 
 Shares = Float32[np.ndarray, "tissue slices rows columns"]
@@ -24,7 +24,7 @@ Points = Float32[np.ndarray, "3 points"]
 def tissues(one: Person, grid: Grid, template: Atlas) -> Shares:
     """Return the shares of every one of TISSUES at the points of `grid`; they sum to 1.
 
-    Those of a tumour are 0: see `tumour.planted`.
+    Those of a tumor are 0: see `tumor.planted`.
     """
     rough = Grid(grid.slices, one.coarse.rows, one.coarse.columns)
     fields = refine(np.concatenate([one.points, one.pushed, one.noise]), one.coarse, rough)
@@ -58,14 +58,14 @@ def brain(
     """
     tissue = 1 - expit((template.fine(template.sulci, points) - one.sulci) / 2)
     white = template.fine(template.white, points) * tissue
-    grey = template.fine(template.grey, points) * tissue
-    fluid = 1 - white - grey
+    gray = template.fine(template.gray, points) * tissue
+    fluid = 1 - white - gray
     cap = expit((one.caps * (1 + 2 * slow) - ventricles) / 0.7)
     spot = white * np.maximum(cap, expit((quick - one.spots) / 0.05))
     vessel = fluid * expit((quick - 0.4) / 0.06)
     return {
         "white": white - spot,
-        "grey": grey,
+        "gray": gray,
         "fluid": fluid - vessel,
         "spot": spot,
         "vessel": vessel,
@@ -117,5 +117,5 @@ def wrapped(
 
 
 def edge(distance: np.ndarray) -> np.ndarray:
-    """Return 1 inside (`distance` in mm below 0) and 0 outside, with an edge of a millimetre."""
+    """Return 1 inside (`distance` in mm below 0) and 0 outside, with an edge of a millimeter."""
     return np.clip(np.float32(0.5) - distance, 0, 1)

@@ -8,7 +8,7 @@ import pytest
 from common.report import reported
 from papers import studies
 from papers.camcan_cfg import claims
-from papers.camcan_cfg.audit import memorise
+from papers.camcan_cfg.audit import memorize
 from papers.camcan_cfg.brain_age import resplit
 from papers.camcan_cfg.config import Config, DataConfig, EvaluateConfig
 from papers.camcan_cfg.data import Slices, as_float, as_uint8
@@ -54,7 +54,7 @@ ALL = (
 
 
 @pytest.mark.parametrize("claim", ALL)
-def test_the_sources_own_picture_supports_every_claim(claim) -> None:
+def test_the_sources_own_image_supports_every_claim(claim) -> None:
     assert claim(seeds()).word == "supported"
 
 
@@ -117,16 +117,16 @@ def test_resplit_leaks_by_slice_and_not_by_subject() -> None:
         assert bool(train & test) == shared
 
 
-def test_memorised_pictures_are_found() -> None:
-    config = Config(evaluate=EvaluateConfig(memorisation_images=16))
+def test_memorized_images_are_found() -> None:
+    config = Config(evaluate=EvaluateConfig(memorization_images=16))
     cut = parts()
-    copies, arrays = memorise(config, cut["train"].images[:16], cut)
+    copies, arrays = memorize(config, cut["train"].images[:16], cut)
     assert copies["generated_median"] == 0
     assert copies["generated_below_first_percentile"] == 1
     assert copies["heldout_median"] > 0.1
-    np.testing.assert_array_equal(arrays["neighbours_generated"], arrays["real_nearest"])
+    np.testing.assert_array_equal(arrays["neighbors_generated"], arrays["real_nearest"])
     fresh = np.ones((16, 8, 8, 1), np.float32)  # far from all of them
-    assert memorise(config, fresh, cut)[0]["generated_below_first_percentile"] == 0
+    assert memorize(config, fresh, cut)[0]["generated_below_first_percentile"] == 0
 
 
 def test_eight_bits_are_what_a_png_holds() -> None:

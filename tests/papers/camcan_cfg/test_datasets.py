@@ -325,12 +325,12 @@ def kaggle(tmp_path: Path) -> Path:
         name = f"TCGA_AA_000{index}"
         folder = root / f"{name}_19990101"
         folder.mkdir(parents=True)
-        for number, picture in enumerate(head(), start=1):
-            colour = np.stack([picture // 2, picture, picture // 3], -1)
-            mask = np.zeros_like(picture)
+        for number, image in enumerate(head(), start=1):
+            color = np.stack([image // 2, image, image // 3], -1)
+            mask = np.zeros_like(image)
             if number == 13:
                 mask[30:34, 30:34] = 255
-            tifffile.imwrite(folder / f"{name}_19990101_{number}.tif", colour)
+            tifffile.imwrite(folder / f"{name}_19990101_{number}.tif", color)
             tifffile.imwrite(folder / f"{name}_19990101_{number}_mask.tif", mask)
         rows.append(f"{name};{1 + index % 2};{40 + index}")
     rows.append("TCGA_AA_0009;;")
@@ -348,7 +348,7 @@ def test_levels_of_an_ellipsoid_are_exact_and_survive_a_cut_crown():
     np.testing.assert_allclose(lgg_layout.levels(full[:20]), expected[:20], atol=0.5)
 
 
-def test_kaggle_layout_gives_tumour_free_numbered_upright_slices(kaggle, tmp_path):
+def test_kaggle_layout_gives_tumor_free_numbered_upright_slices(kaggle, tmp_path):
     prepared = prepare(LGG, tmp_path / "out", kaggle)
     assert prepared.stand_in
     slices = everything(prepared)
@@ -356,7 +356,7 @@ def test_kaggle_layout_gives_tumour_free_numbered_upright_slices(kaggle, tmp_pat
     ages, sexes, numbers = slices.conditions[mine].T
     assert (set(ages), set(sexes)) == ({41}, {2})
     levels = np.rint(38.5 + (np.arange(24) - 12) / 11.5 * 42.5)
-    used = [n for i, n in enumerate(levels) if 25 <= n <= 64 and i != 12]  # the tumour
+    used = [n for i, n in enumerate(levels) if 25 <= n <= 64 and i != 12]  # the tumor
     np.testing.assert_allclose(numbers, used, atol=1)
     images = slices.images[mine][..., 0]
     assert images.shape[1:] == (24, 32)
@@ -397,7 +397,7 @@ def test_a_patient_without_age_or_gender_is_left_out_and_named(kaggle, tmp_path)
     assert sum(part["subjects"] for part in prepared.parts.values()) == 3
 
 
-def test_every_bad_picture_of_kaggle_is_named(kaggle, tmp_path):
+def test_every_bad_image_of_kaggle_is_named(kaggle, tmp_path):
     def path(patient: int, name: str) -> Path:
         stem = f"TCGA_AA_000{patient}_19990101"
         return kaggle / "kaggle_3m" / stem / f"{stem}_{name}.tif"

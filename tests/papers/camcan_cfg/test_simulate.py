@@ -12,9 +12,9 @@ from scipy import ndimage
 
 from common.anatomy import template as mni
 from common.anatomy.acquisition import area_average
-from common.anatomy.grid import Grid, centred
+from common.anatomy.grid import Grid, centered
 from papers.camcan_cfg import simulate
-from papers.camcan_cfg.simulation import ageing, anatomy, shape
+from papers.camcan_cfg.simulation import aging, anatomy, shape
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,11 +27,11 @@ def cohort():
 @pytest.fixture(scope="module")
 def people():
     template = anatomy.atlas()
-    return [ageing.person(1, i, ageing.generator(1, i), template) for i in range(3000)]
+    return [aging.person(1, i, aging.generator(1, i), template) for i in range(3000)]
 
 
 def fluid_seen(images):
-    """Return the share of dark pixels inside the head, from the pictures alone."""
+    """Return the share of dark pixels inside the head, from the images alone."""
     bright = np.quantile(images[images > 0.3], 0.9)
     head = np.stack([ndimage.binary_fill_holes(image > 0.3 * bright) for image in images])
     return float((images[head] < 0.4 * bright).mean())
@@ -54,7 +54,7 @@ def test_each_subject_is_forty_slices_between_0_and_1(cohort):
 
 def test_ages_are_even_and_sexes_balanced_and_neither_goes_with_the_order():
     for seed in range(5):
-        ages, sexes = np.array([ageing.age_and_sex(seed, i) for i in range(120)]).T
+        ages, sexes = np.array([aging.age_and_sex(seed, i) for i in range(120)]).T
         assert ages.min() <= 20
         assert ages.max() >= 86
         assert set(ages % 1) == {0.0}
@@ -96,10 +96,10 @@ def test_the_slices_show_the_anatomy_that_was_drawn(cohort):
     slope = np.polyfit(ages, np.log(seen), 1)[0]
     assert np.exp(10 * slope) == pytest.approx(1.2, abs=0.08)
     assert correlation(ages, [s.truth["seen_sulcal_fluid"] for s in cohort]) > 0.7
-    assert correlation(ages, [s.truth["seen_grey_matter"] for s in cohort]) < -0.6
+    assert correlation(ages, [s.truth["seen_gray_matter"] for s in cohort]) < -0.6
 
 
-def test_age_and_head_size_can_be_read_from_the_pictures(cohort):
+def test_age_and_head_size_can_be_read_from_the_images(cohort):
     ages = [s.age for s in cohort]
     assert correlation(ages, [fluid_seen(s.images) for s in cohort]) > 0.6
     sizes = [(s.images > 0.2).mean() for s in cohort]
@@ -122,15 +122,15 @@ def test_slices_run_upwards_rows_to_the_right_and_columns_to_the_front(cohort):
     areas = (mean > 0.3).sum((1, 2))
     assert areas[39] < 0.95 * areas[15]  # the head closes towards its top
     size = (1460 / anatomy.atlas().intracranial_ml) ** (1 / 3)  # of a head, in the template's
-    rows, columns = centred(48, 160 / 48), centred(64, 160 / 48)
+    rows, columns = centered(48, 160 / 48), centered(64, 160 / 48)
     volume = mni.read("t1")
     agreement = np.zeros((3, 3))
     for i, index in enumerate((5, 20, 35)):
         z, x, y = np.meshgrid(index - 20, rows, columns, indexing="ij")
-        points = np.stack([x, y, z]) / size + np.reshape(mni.CENTRE, (3, 1, 1, 1))
-        picture = ndimage.map_coordinates(volume, points, order=1)[0]
-        agreement[i] = [correlation(picture, mean[k]) for k in (5, 20, 35)]
-        assert agreement[i, i] > correlation(picture[:, ::-1], mean[index]) + 0.01
+        points = np.stack([x, y, z]) / size + np.reshape(mni.CENTER, (3, 1, 1, 1))
+        image = ndimage.map_coordinates(volume, points, order=1)[0]
+        agreement[i] = [correlation(image, mean[k]) for k in (5, 20, 35)]
+        assert agreement[i, i] > correlation(image[:, ::-1], mean[index]) + 0.01
     assert np.diag(agreement).min() > 0.95
     assert list(agreement.argmax(1)) == [0, 1, 2]
 
@@ -151,12 +151,12 @@ def test_the_deformation_does_not_fold():
     template = anatomy.atlas()
     grid = Grid(
         slices=np.arange(40, dtype=np.float32) - 20,
-        rows=centred(96, 1.67),
-        columns=centred(128, 1.67),
+        rows=centered(96, 1.67),
+        columns=centered(128, 1.67),
     ).coarse()
     for index in range(60):
-        rng = ageing.generator(0, index)
-        person = ageing.person(0, index, rng, template)
+        rng = aging.generator(0, index)
+        person = aging.person(0, index, rng, template)
         points, length = shape.template_points(grid, person, rng, template)
         steps = [np.stack(np.gradient(p, *grid.axes()))[[1, 2, 0]] for p in points]
         assert np.linalg.det(np.moveaxis(np.stack(steps), (0, 1), (-2, -1))).min() > 0
@@ -203,13 +203,13 @@ def test_two_processes_make_the_same_subject(cohort):
     assert out.strip() == f"{digest} {s.age} {sorted(s.truth.items())}"
 
 
-def test_the_size_of_the_pictures_changes_nothing_in_the_head(cohort):
+def test_the_size_of_the_images_changes_nothing_in_the_head(cohort):
     fine = simulate.subject(3, 0, height=96, width=128)
     smaller = area_average(fine.images, 2)
     assert np.sqrt(np.mean((smaller - cohort[3].images) ** 2)) < 0.03
     square = simulate.subject(3, 0, height=64, width=64)  # as wide, with more air above and below
     assert np.sqrt(np.mean((square.images[:, 8:56] - cohort[3].images) ** 2)) < 0.03
-    for key in ("intracranial_ml", "ventricle_ml", "grey_to_white"):
+    for key in ("intracranial_ml", "ventricle_ml", "gray_to_white"):
         assert fine.truth[key] == cohort[3].truth[key] == square.truth[key]
     assert fine.truth["seen_ventricle_ml"] == pytest.approx(
         cohort[3].truth["seen_ventricle_ml"], rel=0.03

@@ -53,7 +53,7 @@ def test_one_step_changes_every_parameter_and_the_average() -> None:
     mesh = data_mesh()
     before = jax.device_get(state)
     after = replicate(mesh, state)
-    for index in range(5):  # gradients pass the zero-initialised layers one step after another
+    for index in range(5):  # gradients pass the zero-initialized layers one step after another
         after, value = programs.step(
             after, shard(mesh, batch()), np.int32(index), jax.random.key(1)
         )
@@ -98,7 +98,7 @@ def test_dropped_conditions_are_the_unconditional_token() -> None:
     programs, state, loss = parts(config)
     params = jax.tree.map(
         lambda p: p + 0.05, state.params
-    )  # else the zero-initialised head hides it
+    )  # else the zero-initialized head hides it
     first = batch()
     other = first["condition"] + 7
     key = jax.random.key(3)
@@ -129,12 +129,12 @@ def test_conditions_are_raw_as_published() -> None:
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "velocity"])
-def test_pictures_are_what_the_network_predicts_in_the_range_it_was_given(prediction: str) -> None:
+def test_images_are_what_the_network_predicts_in_the_range_it_was_given(prediction: str) -> None:
     changes = {"image_range": [-1.0, 3.0], "prediction": prediction}
     wide = override(SMOKE, {f"train.{name}": value for name, value in changes.items()})
     schedule = Schedule.linear(wide.sample.train_steps)
 
-    def oracle(x, t, conditions):  # whose picture is 3/4 of the way from black to white
+    def oracle(x, t, conditions):  # whose image is 3/4 of the way from black to white
         share = schedule.alpha_bar(t)[:, None, None, None]
         eps = (x - jnp.sqrt(share) * 2) / jnp.sqrt(1 - share)
         v = jnp.sqrt(share) * eps - jnp.sqrt(1 - share) * 2
@@ -148,7 +148,7 @@ def test_pictures_are_what_the_network_predicts_in_the_range_it_was_given(predic
     np.testing.assert_array_equal(frames[-1], images)
 
 
-def test_picture_range_is_stretched_for_the_network() -> None:
+def test_image_range_is_stretched_for_the_network() -> None:
     wide = override(SMOKE, {"train.image_range": [-1.0, 3.0]})
     programs, state, loss = parts(SMOKE)
     first, key = batch(), jax.random.key(0)

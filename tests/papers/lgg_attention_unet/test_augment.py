@@ -17,14 +17,14 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "affine.npz"
 
 def test_maps_are_those_of_keras():
     with np.load(GOLDEN) as golden:
-        picture, maps, moved = (golden[name] for name in ("picture", "maps", "moved"))
+        image, maps, moved = (golden[name] for name in ("image", "maps", "moved"))
     rotation, right, down, shear, wide, high = jnp.asarray(maps).T
     both = affine(
         jnp.radians(rotation), jnp.radians(shear), jnp.stack([wide, high]),
         jnp.stack([right, down]),
     )  # fmt: skip
-    pictures = jnp.broadcast_to(picture, (len(maps), *picture.shape))
-    np.testing.assert_allclose(sample(pictures, *both), moved, atol=2e-5)
+    images = jnp.broadcast_to(image, (len(maps), *image.shape))
+    np.testing.assert_allclose(sample(images, *both), moved, atol=2e-5)
 
 
 @pytest.fixture

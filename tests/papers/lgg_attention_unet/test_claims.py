@@ -35,13 +35,13 @@ def changed(path: str, values) -> list[dict]:
     return found
 
 
-def test_tumour_captured_needs_more_than_half_and_more_than_a_threshold() -> None:
-    assert claims.tumour_captured(SEEDS).word == "supported"
+def test_tumor_captured_needs_more_than_half_and_more_than_a_threshold() -> None:
+    assert claims.tumor_captured(SEEDS).word == "supported"
     low = changed("attention.patient.dice", (0.44, 0.45, 0.46))
-    assert claims.tumour_captured(low).word == "contradicted"
+    assert claims.tumor_captured(low).word == "contradicted"
     strong = changed("threshold.patient.dice", (0.9, 0.9, 0.91))
-    assert claims.tumour_captured(strong).word == "contradicted"
-    assert claims.tumour_captured(SEEDS[:2]).word == "no verdict"
+    assert claims.tumor_captured(strong).word == "contradicted"
+    assert claims.tumor_captured(SEEDS[:2]).word == "no verdict"
 
 
 @pytest.mark.parametrize("what", ["slice", "patient"])

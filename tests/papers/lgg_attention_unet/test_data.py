@@ -43,11 +43,11 @@ def kaggle(tmp_path: Path) -> Path:
         folder = root / f"{name}_19990101"
         folder.mkdir(parents=True)
         for number in range(1, SLICES + 1):
-            picture = np.full((32, 32, 3), 10 * patient + number, np.uint8)
+            image = np.full((32, 32, 3), 10 * patient + number, np.uint8)
             mask = np.zeros((32, 32), np.uint8)
             if number in (5, 6):
                 mask[8:16, 4:12] = 255
-            tifffile.imwrite(folder / f"{name}_19990101_{number}.tif", picture)
+            tifffile.imwrite(folder / f"{name}_19990101_{number}.tif", image)
             tifffile.imwrite(folder / f"{name}_19990101_{number}_mask.tif", mask)
         rows.append(f"{name};{1 + patient % 2};{30 + patient}")
     (root / "data.csv").write_text("\n".join(rows))
@@ -108,16 +108,16 @@ def test_every_bad_file_is_named_and_skip_bad_leaves_its_patient_out(kaggle, tmp
     broken.write_bytes(broken.read_bytes()[:60])
     path(kaggle, 1, "5_mask").unlink()
     tifffile.imwrite(path(kaggle, 2, "7_mask"), np.zeros((16, 32), np.uint8))
-    grey = np.zeros((32, 32), np.uint8)
-    grey[3, 4:7] = 127
-    tifffile.imwrite(path(kaggle, 3, "2_mask"), grey)
+    gray = np.zeros((32, 32), np.uint8)
+    gray[3, 4:7] = 127
+    tifffile.imwrite(path(kaggle, 3, "2_mask"), gray)
     with pytest.raises(InputError, match="4 bad") as error:
         prepare(FOLDS, tmp_path / "out", kaggle)
     lines = str(error.value).split("\n  ")[1:]
     expected = (
         "TCGA_AA_0000: TCGA_AA_0000_19990101_3.tif cannot be read",
         "TCGA_AA_0001: slice 5 has no mask",
-        "TCGA_AA_0002: mask 7 is (16, 32), the first picture (32, 32)",
+        "TCGA_AA_0002: mask 7 is (16, 32), the first image (32, 32)",
         "TCGA_AA_0003: TCGA_AA_0003_19990101_2_mask.tif holds 127",
     )
     assert len(lines) == 4
@@ -135,7 +135,7 @@ def test_every_bad_file_is_named_and_skip_bad_leaves_its_patient_out(kaggle, tmp
 def test_a_gap_in_the_numbers_is_named(kaggle, tmp_path):
     for name in ("6", "6_mask"):
         path(kaggle, 4, name).unlink()
-    with pytest.raises(InputError, match="TCGA_AA_0004: slice 6 has no picture"):
+    with pytest.raises(InputError, match="TCGA_AA_0004: slice 6 has no image"):
         prepare(FOLDS, tmp_path / "out", kaggle)
 
 
@@ -146,18 +146,18 @@ def test_raw_files_are_asked_for_and_folds_must_fit(kaggle, tmp_path):
         prepare(replace(FOLDS, folds=7), tmp_path / "out", kaggle)
 
 
-def stack(tumour: bool = True) -> Stack:
+def stack(tumor: bool = True) -> Stack:
     images = np.zeros((2, 8, 8, 3), np.uint8)
     images[:, 2:6, 2:6] = (50, 100, 200)
     masks = np.zeros((2, 8, 8), bool)
-    masks[0, 2:4, 2:5] = tumour
+    masks[0, 2:4, 2:5] = tumor
     return Stack("one", images, masks)
 
 
 SMALL = replace(FOLDS, height=4, width=4)
 
 
-def test_network_size_takes_means_of_pictures_and_majorities_of_masks():
+def test_network_size_takes_means_of_images_and_majorities_of_masks():
     images = network_input(stack(), SMALL)
     assert images.dtype == np.uint8
     assert images[0, 1, 1].tolist() == [50, 100, 200]
@@ -165,7 +165,7 @@ def test_network_size_takes_means_of_pictures_and_majorities_of_masks():
     assert masks.tolist() == [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4]
 
 
-def test_the_window_is_the_picture_or_the_head_in_the_network_s_proportions():
+def test_the_window_is_the_image_or_the_head_in_the_network_s_proportions():
     assert crop_window(stack(), SMALL) == (slice(0, 8), slice(0, 8))
     assert crop_window(stack(), replace(SMALL, width=8)) == (slice(0, 8), slice(-4, 12))
     head = replace(SMALL, window="head")
@@ -185,18 +185,18 @@ def test_a_slice_alone_is_what_it_is_among_all(window):
     np.testing.assert_array_equal(alone, network_input(one, config)[1:2])
 
 
-def test_volume_normalisation_gives_every_channel_of_the_head_one_median():
+def test_volume_normalization_gives_every_channel_of_the_head_one_median():
     np.testing.assert_allclose(scale(stack(), "none"), 1 / 255)
     np.testing.assert_allclose(scale(stack(), "volume"), [0.4 / 50, 0.4 / 100, 0.4 / 200])
     black = Stack("black", np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 8, 8), bool))
     assert np.isfinite(scale(black, "volume")).all()
 
 
-def test_slices_with_tumour_are_repeated_for_training(kaggle, tmp_path):
+def test_slices_with_tumor_are_repeated_for_training(kaggle, tmp_path):
     prepared = prepare(FOLDS, tmp_path / "out", kaggle)
     train = load(prepared, FOLDS, 0)["train"]
     once = source(train, FOLDS, "none")
-    more = source(train, FOLDS, "none", tumour_repeats=3)
+    more = source(train, FOLDS, "none", tumor_repeats=3)
     patients = len(train.stacks)
     assert (len(once), len(more)) == (12 * patients, 16 * patients)
     example = more[4]

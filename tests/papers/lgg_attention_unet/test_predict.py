@@ -84,7 +84,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("end", [".png", ".tif", ".TIFF"])
 @pytest.mark.parametrize("channels", [0, 3])
-def test_pictures_get_masks_of_their_own_kind_and_size(end, channels, run, bright, tmp_path):
+def test_images_get_masks_of_their_own_kind_and_size(end, channels, run, bright, tmp_path):
     image = blob(24, 40, channels)
     source = tmp_path / f"slice_7{end}"
     (imageio if end == ".png" else tifffile).imwrite(source, image)
@@ -165,7 +165,7 @@ def test_a_volume_is_shown_in_square_pixels(run, bright, tmp_path):
 
 
 class Bright(AttentionUNet):
-    """A network that finds tumour where FLAIR is above 128."""
+    """A network that finds tumor where FLAIR is above 128."""
 
     def __init__(self):
         pass

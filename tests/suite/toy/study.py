@@ -134,14 +134,14 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
         "score": {"7.0": 0.5 + 0.001 * seed + drift, "1.0": 0.1 + 0.001 * seed},
         "curve": [1.0, np.float32(0.1)],
     }
-    arrays = {"pictures": np.full((2, 4, 4), seed, np.uint8)}
+    arrays = {"images": np.full((2, 4, 4), seed, np.uint8)}
     return Evaluation(metrics, arrays, {"evaluate.threshold": run.config.evaluate.threshold / 2})
 
 
 def render(results: Path) -> None:
     seeds = json.loads((results / "metrics.json").read_text())["seeds"]
     (results / "tables" / "scores.md").write_text(str(sorted(seeds)))
-    (results / "figures" / "curve.png").write_bytes(b"picture" + str(seeds[min(seeds)]).encode())
+    (results / "figures" / "curve.png").write_bytes(b"image" + str(seeds[min(seeds)]).encode())
 
 
 STUDY = Study(

@@ -1,4 +1,4 @@
-"""Tumours: where they lie, their level set, and what they do to the tissue."""
+"""Tumors: where they lie, their level set, and what they do to the tissue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 from scipy.special import expit
 
-from common.anatomy.grid import Grid, centred, refine, rotation, smooth_field
+from common.anatomy.grid import Grid, centered, refine, rotation, smooth_field
 from common.anatomy.template import MIDLINE
 from papers.lgg_attention_unet.simulation.atlas import Atlas, supratentorial
 from papers.lgg_attention_unet.simulation.person import Person
@@ -16,7 +16,7 @@ from papers.lgg_attention_unet.simulation.tissues import LESION, TISSUES, Shares
 
 SMALLEST, LARGEST = 1.0, 80.0  # ml
 FAINTEST, BRIGHTEST = 0.3, 1.2  # above white matter in FLAIR, as a share of its signal
-BOX = 2.2  # half the side of the box around a tumour, in radii
+BOX = 2.2  # half the side of the box around a tumor, in radii
 POINTS = 36  # along each side of that box, to measure the volume
 ROUGHNESS = ((0.9, 0.6), (0.4, 0.3))  # control point spacing and standard deviation, in radii
 
@@ -25,10 +25,10 @@ Place = Float32[np.ndarray, " slice_row_column"]
 
 
 @dataclass(frozen=True)
-class Tumour:
-    """One tumour.
+class Tumor:
+    """One tumor.
 
-    `centre` (slices, rows, columns) in mm of the head, `ml` its volume and `radius` in mm that of
+    `center` (slices, rows, columns) in mm of the head, `ml` its volume and `radius` in mm that of
     a sphere as large, `turn` and `axes` (product 1) make that sphere an ellipsoid and
     `shape_seed` gives the noise that warps it; `offset` in mm is what its level needs to have
     that volume. `contrast` is how much brighter than white matter it is in FLAIR (as a share of
@@ -36,7 +36,7 @@ class Tumour:
     `core` and `rim` whether it has a core of fluid and whether something enhances around there.
     """
 
-    centre: Place
+    center: Place
     ml: float
     radius: float
     turn: np.ndarray
@@ -50,15 +50,15 @@ class Tumour:
     offset: float = 0.0
 
 
-def tumour(
+def tumor(
     rng: np.random.Generator, one: Person, heights: np.ndarray, template: Atlas
-) -> tuple[Tumour, Person]:
-    """Draw a tumour between slices at `heights` mm; return it and the patient it has pushed."""
+) -> tuple[Tumor, Person]:
+    """Draw a tumor between slices at `heights` mm; return it and the patient it has pushed."""
     ml = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST))))
     radius = float(np.cbrt(ml * 1000 * 3 / (4 * np.pi)))
     axes = np.exp(rng.normal(0, 0.22, 3))
-    drawn = Tumour(
-        centre=place(rng, one, heights, radius, template),
+    drawn = Tumor(
+        center=place(rng, one, heights, radius, template),
         ml=ml,
         radius=radius,
         turn=rotation(rng.uniform(0, np.pi, 3)),
@@ -71,7 +71,7 @@ def tumour(
         rim=bool(radius > 9 and rng.random() < 0.35),
     )
     one = replace(one, pushed=push(drawn, one))
-    box = Grid(*(c + centred(POINTS, 2 * BOX * radius / POINTS) for c in drawn.centre))
+    box = Grid(*(c + centered(POINTS, 2 * BOX * radius / POINTS) for c in drawn.center))
     free, limit = levels(drawn, one, box, template)
     possible = np.sort(free[limit > 0])
     offset = -float(possible[-min(len(possible), round(ml / box.cell_ml()))])
@@ -92,20 +92,20 @@ def place(
     return np.array([up[seen][z], back[y], left[x]], np.float32)
 
 
-def push(drawn: Tumour, one: Person) -> Float32[np.ndarray, "3 slices rows columns"]:
-    """Return the template points of the tissue after the tumour has pushed it from its centre."""
-    away = [a - c for a, c in zip(one.coarse.axes(), drawn.centre, strict=True)]
+def push(drawn: Tumor, one: Person) -> Float32[np.ndarray, "3 slices rows columns"]:
+    """Return the template points of the tissue after the tumor has pushed it from its center."""
+    away = [a - c for a, c in zip(one.coarse.axes(), drawn.center, strict=True)]
     z, y, x = np.meshgrid(*away, indexing="ij")
     share = drawn.mass * np.exp(-(z**2 + y**2 + x**2) / (2 * (1.4 * drawn.radius) ** 2))
     inwards = np.stack([x, y, -z]) * share
     return one.pushed + np.einsum("ij,jabc->iabc", one.to_template, inwards).astype(np.float32)
 
 
-def level(drawn: Tumour, one: Person, grid: Grid, template: Atlas) -> Field:
-    """Return the tumour's level at the points of `grid`, about mm: above 0 is tumour."""
+def level(drawn: Tumor, one: Person, grid: Grid, template: Atlas) -> Field:
+    """Return the tumor's level at the points of `grid`, about mm: above 0 is tumor."""
     out = np.full([len(a) for a in grid.axes()], -50, np.float32)
     reach = BOX * drawn.radius
-    sides = zip(grid.axes(), drawn.centre, strict=True)
+    sides = zip(grid.axes(), drawn.center, strict=True)
     near = [np.flatnonzero(np.abs(axis - c) < reach) for axis, c in sides]
     if all(len(n) for n in near):
         part = Grid(*(axis[n] for axis, n in zip(grid.axes(), near, strict=True)))
@@ -114,13 +114,13 @@ def level(drawn: Tumour, one: Person, grid: Grid, template: Atlas) -> Field:
     return out
 
 
-def levels(drawn: Tumour, one: Person, grid: Grid, template: Atlas) -> tuple[Field, Field]:
-    """Return the level in mm before the offset, and the distance from where no tumour goes.
+def levels(drawn: Tumor, one: Person, grid: Grid, template: Atlas) -> tuple[Field, Field]:
+    """Return the level in mm before the offset, and the distance from where no tumor goes.
 
     An ellipsoid, warped by noise, that spreads along white matter; and the skull, the other
     hemisphere, the ventricles.
     """
-    sides = zip(grid.axes(), drawn.centre, strict=True)
+    sides = zip(grid.axes(), drawn.center, strict=True)
     local = Grid(*((axis - c) / np.float32(drawn.radius) for axis, c in sides))
     rng = np.random.default_rng(drawn.shape_seed)
     rough = sum(sd * smooth_field(rng, local, mm, 1, (BOX,) * 3)[0] for mm, sd in ROUGHNESS)
@@ -129,7 +129,7 @@ def levels(drawn: Tumour, one: Person, grid: Grid, template: Atlas) -> tuple[Fie
     points, pushed = np.split(refine(np.concatenate([one.points, one.pushed]), one.coarse, grid), 2)
     white = template.fine(template.white, pushed)
     free = 1 - np.sqrt((away**2).sum(0)) + rough + 0.25 * (white - 0.5)
-    side = np.sign(drawn.centre[2])  # columns run to the left
+    side = np.sign(drawn.center[2])  # columns run to the left
     limit = np.minimum(
         side * (MIDLINE - points[0]) - 1, -1.5 - template.slow(template.cavity, points)
     )
@@ -138,9 +138,9 @@ def levels(drawn: Tumour, one: Person, grid: Grid, template: Atlas) -> tuple[Fie
 
 
 def planted(
-    shares: Shares, depth: Field, noise: Float32[np.ndarray, "2 slices rows columns"], drawn: Tumour
+    shares: Shares, depth: Field, noise: Float32[np.ndarray, "2 slices rows columns"], drawn: Tumor
 ) -> Shares:
-    """Return `shares` with the tumour of level `depth` in them, made uneven by `noise`."""
+    """Return `shares` with the tumor of level `depth` in them, made uneven by `noise`."""
     where = depth > -6
     depth, (slow, quick) = depth[where], noise[:, where]
     whole = expit(depth / drawn.soft) * np.clip(0.9 + 0.25 * quick, 0.6, 1)

@@ -8,7 +8,7 @@ Yamada et al. 2023, Eur Radiol 33:7099 (133 healthy adults, 21 to 92 years, tabl
 Chung et al. 2006, Neurosci Lett 395:155 (218 adults): ventricles of 16.2 ml in the twenties.
 Kaye et al. 1992, J Am Geriatr Soc 40:225 (107 adults): ventricles grow by 20% a decade (the same
     study sees them faster after about 50; kept constant here).
-Salat et al. 2009, NeuroImage 48:21 (148 adults): the grey to white matter intensity ratio rises
+Salat et al. 2009, NeuroImage 48:21 (148 adults): the gray to white matter intensity ratio rises
     with age. The direction is theirs, the slope is our choice.
 """
 
@@ -34,15 +34,15 @@ FLUID_GROWTH = 0.02  # of the intracranial volume, a decade
 # Of the 65 ml by which Yamada's fluid volumes vary, 3 ml a year explain 50; the 41 ml left are 3%
 # of a head, and head size is part of them.
 SULCAL_SPREAD = 0.02
-GREY_TO_WHITE, GREY_TO_WHITE_SLOPE, GREY_TO_WHITE_SPREAD = 0.65, 0.009, 0.015  # slope: a decade
+GRAY_TO_WHITE, GRAY_TO_WHITE_SLOPE, GRAY_TO_WHITE_SPREAD = 0.65, 0.009, 0.015  # slope: a decade
 
 
 @dataclass(frozen=True)
 class Person:
-    """One simulated person before any picture is made.
+    """One simulated person before any image is made.
 
     Age in years, sex 1 (female) or 2 (male), volumes in ml, `sulcal_fluid` as a share of the
-    intracranial volume, `grey_to_white` the ratio of the tissues' intensities.
+    intracranial volume, `gray_to_white` the ratio of the tissues' intensities.
     """
 
     age: float
@@ -50,7 +50,7 @@ class Person:
     intracranial_ml: float
     ventricle_ml: float
     sulcal_fluid: float
-    grey_to_white: float
+    gray_to_white: float
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
@@ -101,12 +101,12 @@ def person(seed: int, index: int, rng: np.random.Generator, template: Atlas) -> 
     possible = template.flow_ml[[0, -1]] * scale
     fluid = template.own_sulcal_fraction + sulcal_growth(age)
     fluid += SULCAL_SPREAD * np.sqrt(0.5) * (shared + sulci)
-    ratio = GREY_TO_WHITE + GREY_TO_WHITE_SLOPE * (age - TEMPLATE_AGE) / 10
+    ratio = GRAY_TO_WHITE + GRAY_TO_WHITE_SLOPE * (age - TEMPLATE_AGE) / 10
     return Person(
         age=age,
         sex=sex,
         intracranial_ml=float(intracranial),
         ventricle_ml=float(np.clip(expected * np.exp(log_spread), *possible)),
         sulcal_fluid=float(np.clip(fluid, *template.sulcal_fractions[[0, -1]])),
-        grey_to_white=float(ratio + GREY_TO_WHITE_SPREAD * contrast),
+        gray_to_white=float(ratio + GRAY_TO_WHITE_SPREAD * contrast),
     )

@@ -1,4 +1,4 @@
-"""Memorisation: how close generated images come to images that a model was trained on."""
+"""Memorization: how close generated images come to images that a model was trained on."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _BLOCK = 256  # queries at a time
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """The nearest reference of each query: its index and its root mean square difference."""
 
     index: Int[np.ndarray, " queries"]
     distance: Float[np.ndarray, " queries"]
 
 
-def nearest_neighbours(
+def nearest_neighbors(
     queries: Float[AnyArray, "queries ..."], references: Float[AnyArray, "references ..."]
-) -> Neighbours:
+) -> Neighbors:
     """Return the nearest reference of each query by root mean square difference.
 
     Images [n height width channels] give the distance in pixel space, in the images' unit;
@@ -40,19 +40,19 @@ def nearest_neighbours(
     _check(queries, references)
     x = np.asarray(queries, np.float32).reshape(len(queries), -1)
     y = np.asarray(references, np.float32).reshape(len(references), -1)
-    centre = y.mean(0)  # distances stay, and the product loses less to rounding
-    targets = jnp.asarray(y - centre)
+    center = y.mean(0)  # distances stay, and the product loses less to rounding
+    targets = jnp.asarray(y - center)
     index, distance = np.empty(len(x), np.int64), np.empty(len(x))
     for start in range(0, len(x), _BLOCK):
         block = x[start : start + _BLOCK]
-        padded = np.pad(block - centre, ((0, _BLOCK - len(block)), (0, 0)))
+        padded = np.pad(block - center, ((0, _BLOCK - len(block)), (0, 0)))
         found = np.asarray(nearest_candidates(padded, targets, min(_CANDIDATES, len(y))))
         for row, query in enumerate(block):
             candidates = np.sort(found[row])
             exact = np.sqrt(np.mean((query - y[candidates].astype(np.float64)) ** 2, 1))
             best = exact.argmin()
             index[start + row], distance[start + row] = candidates[best], exact[best]
-    return Neighbours(index, distance)
+    return Neighbors(index, distance)
 
 
 @partial(jax.jit, static_argnums=2)
