@@ -26,7 +26,7 @@ exit status:
   1    a check found a difference, or something broke that should not
   2    bad input: one line names it
   3    training diverged: step and last good checkpoint are named
-  130  interrupted: the same command goes on from the last checkpoint
+  130  interrupted: the same command resumes from the last checkpoint
 
 A study answers to any beginning of its name that no other has. Prepared data, weights, checkpoints
 and compiled programs lie in the folder named by REPLICATIONS_HOME, else in the user's cache folder.
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from where a training was", file=sys.stderr)
+        print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
         return 130
 
 

@@ -58,8 +58,8 @@ def sample(
 
     With a `chunk`, the host gets control after every so many steps: `on_chunk` is called with the
     number of steps done and the data, unclipped, that the last of them implies for the batch, and
-    cancels the process by raising. None is the whole process in one program, without `on_chunk`.
-    Chunks change no bit of the images; being watched may change the last one.
+    cancels the process by raising. None is the whole process in one program. On the CPU, chunks
+    change no bit of the images; being watched may change the last bit.
 
     The trajectory holds the start noise, the images after every `trajectory_every` steps, and the
     end. Over a `mesh` the batch is cut along its first axis, `batch_size` rounded up to a multiple
@@ -68,6 +68,8 @@ def sample(
     """
     seeds, conditions = np.asarray(seeds), jax.tree.map(np.asarray, conditions)
     _check(schedule, sampler, conditions, seeds, chunk)
+    if on_chunk and chunk is None:
+        raise ValueError("on_chunk needs chunk, the steps between its calls")
     scale = None
     if not (isinstance(guidance_scale, float | int) and guidance_scale in (0, 1)):
         scale = jnp.float32(guidance_scale)

@@ -1,4 +1,4 @@
-"""A training whose numbers stop being finite ends there, and says where it can go on from."""
+"""A training whose numbers stop being finite ends there, and says where it can resume from."""
 
 import math
 from pathlib import Path

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.data import builder
 from common.data.hashing import content_hash, files_digest
 from common.data.images import resize_area
-from common.data.loader import ArraySource, batches, in_batches
+from common.data.loader import ArraySource, batches
 from common.data.raw import BadFile, number, read_nifti, read_table, read_tiff
 from common.data.splits import PARTS, split_groups, split_indices
 from common.errors import InputError
@@ -340,15 +340,3 @@ def test_tensorflow_is_never_imported(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "(1, 3)\n"), done.stderr
-
-
-def test_rows_go_in_batches_of_one_size_and_come_back_in_order():
-    sizes = []
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        sizes.append(len(batch))
-        return batch.sum((1, 2)) * 2
-
-    rows = np.arange(7 * 4, dtype=np.float32).reshape(7, 2, 2)
-    np.testing.assert_array_equal(in_batches(run, rows, 3), rows.sum((1, 2)) * 2)
-    assert sizes == [3, 3, 3]

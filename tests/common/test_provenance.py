@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 if np.__version__ > "1":
     from papers.eta import conditional
 
-    def under(x):
-        return x
-
 LIMIT = 3
 UNUSED = 4
 TABLE = {"a": 1}
 TABLE["b"] = 2
 zeta.configure(LIMIT)
+
+if UNUSED:
+
+    def under(x):
+        return x
 
 
 def logged(function):

@@ -33,7 +33,7 @@ ERRORS = {
     "seed twice": ("replicate apple --seeds 1,1", "[1, 1]", "different seeds"),
     "raw is no folder": ("replicate apple paper --raw nowhere", "nowhere", "no such folder"),
     "raw needed": ("replicate apple paper", "paper needs --raw DIR", "the clinic's folder"),
-    "raw not wanted": ("replicate apple --raw .", "comes with the project", "clinic"),
+    "raw not expected": ("replicate apple --raw .", "comes with the project", "clinic"),
     "unknown option": ("replicate apple --sed 3", "--sed 3", "--help"),
     "unknown command": ("replicat apple", "'replicat'", "'replicate'"),
     "unknown data set": ("data apple clinc --raw .", "'clinc'", "'clinic'"),
@@ -165,7 +165,7 @@ def test_divergence_and_interruption_have_their_own_status(project: Path, capsys
     assert "checkpoint_6" in err
     status, _, err = run(capsys, "replicate", "apple", "--set", "train.steps=13")
     assert status == 130
-    assert "goes on" in err
+    assert "resumes" in err
 
 
 def test_raw_data_is_checked_remembered_and_told_apart(project: Path, capsys) -> None:

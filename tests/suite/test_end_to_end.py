@@ -33,7 +33,7 @@ STUDIES = {
         "cases",
         "causes",
         "segmentation",
-        "despeckling",
+        "simulated_speckle",
         "learning_curves",
         "off_palette_colors",
     },

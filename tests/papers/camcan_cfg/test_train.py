@@ -68,7 +68,9 @@ def test_one_step_changes_every_parameter_and_the_average() -> None:
         if np.array_equal(old, new)
     ]
     # one token only: attention to it is 1 whatever its key and the query, so these never learn
-    assert all("transformer" in name for name in still), still
+    unmoved = [name for name in still if "transformer" not in name]
+    unmoved += [n for n in still if "cross_attention" not in n and "norm2" not in n]
+    assert not unmoved
     moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), before.ema, after.ema)
     assert any(jax.tree.leaves(moved))
 

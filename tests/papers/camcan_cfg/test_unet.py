@@ -63,7 +63,8 @@ def test_parameters_are_monais_in_number_and_name(name):
 def test_output_equals_monais(name):
     network = loaded(CONFIGS[name], monai_weights(name))
     output = predicted(network, *INPUTS)
-    assert relative_error(np.asarray(output), GOLDEN[f"{name}_output"]) < 1e-5  # the tanh form of GELU: 3e-5
+    # measured: 2e-6; with the tanh form of GELU 3e-5
+    assert relative_error(np.asarray(output), GOLDEN[f"{name}_output"]) < 1e-5
 
 
 def test_bfloat16_computes_in_less_precision_on_float32_parameters():
