@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
@@ -33,8 +31,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as a compressed ``.npz`` whose bytes depend on nothing but the arrays."""
+    import numpy as np  # not for those who print a help text
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as file:
         ordered: dict[str, Any] = {name: np.asarray(arrays[name]) for name in sorted(arrays)}

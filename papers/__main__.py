@@ -85,6 +85,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         setattr(options, late[0], left.pop(0))
     if left:
         whole.error(f"unrecognized arguments: {' '.join(left)}")
+    if "stage" in options and options.stage not in options.stages:
+        known = nearest(options.stage, options.stages)
+        raise InputError(f"--stage {options.stage}: no such stage, {known}")
+    if getattr(options, "seeds", None) is not None:
+        options.seeds = _seeds(options.seeds)
     if getattr(options, "experiment", "") is None:
         options.experiment = experiments.DEFAULT
     return options
@@ -184,7 +189,7 @@ def _replicate(command: Parser) -> None:
     command.add_argument("--set", metavar="A.B=C", action="append", default=[], help=about)
     _raw_options(command)
     about = "how many seeds, or a list of them such as 0,2,5"
-    command.add_argument("--seeds", metavar="N", type=_seeds, help=about)
+    command.add_argument("--seeds", metavar="N", help=about)
     about = "results folder; by default the study's own, for a variant one in the cache folder"
     command.add_argument("--out", metavar="DIR", type=Path, help=about)
     about = "train this network alone, with what it learns from"
@@ -224,16 +229,13 @@ def _raw_options(command: Parser) -> None:
 
 
 def _stage(command: Parser, stages: Sequence[str]) -> None:
-    def known(name: str) -> str:
-        if name not in stages:
-            raise InputError(f"--stage {name}: no such stage, {nearest(name, stages)}")
-        return name
-
+    command.set_defaults(stages=stages)
     about = f"one of {', '.join(stages)}; by default %(default)s"
-    command.add_argument("--stage", metavar="STAGE", type=known, default="all", help=about)
+    command.add_argument("--stage", metavar="STAGE", default="all", help=about)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds meant; not as a `type` of argparse, which takes away ValueErrors' words."""
     try:
         numbers = [int(number) for number in text.strip("[]").split(",") if number.strip()]
     except ValueError:

@@ -88,7 +88,7 @@ def train_regressor(unit: Unit[Config], prepared: Prepared, split: str) -> None:
         }
     )
     epoch = max(1, len(source) // config.batch_size)  # steps
-    length = Length(config.epochs, config.batch_size, epoch, checkpoint_minutes=0)
+    length = Length(config.epochs, config.batch_size, epoch, checkpoint_minutes=0.0)
     programs = _compiled(config)
     state = programs.init(Streams(unit.seed).key("brain age"))
     plateau = Plateau(config.learning_rate, config.plateau_factor, config.plateau_patience)

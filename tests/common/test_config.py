@@ -85,7 +85,7 @@ def test_values_take_the_type_of_their_field(text: str, value: object) -> None:
         ("train.scale=[1]", "a list of 2"),
         ("train.ema=yes", "true or false"),
         ("train.name=3", "a string"),
-        ("train.scale=[1, [2]]", "a list of 2"),
+        ("train.scale=[1, [2]]", "must be a number"),
     ],
 )
 def test_what_does_not_fit_is_named(text: str, named: str) -> None:

@@ -137,9 +137,8 @@ def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
 ) -> None:
     tree = tmp_path / "tree"  # no other study, no other experiments, no results
     for part in ("common", f"papers/{study}", f"experiments/{study}"):
-        shutil.copytree(
-            ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", "results")
-        )
+        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(tree / "papers" / study / "results")
     programs = [f"papers/{name}.py" for name in ("__init__", "__main__", "studies")]
     for file in (*programs, "pyproject.toml", "uv.lock"):
         shutil.copy(ROOT / file, tree / file)
