@@ -6,6 +6,7 @@ What the first process refuses every process refuses: nobody is left waiting for
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
-import numpy as np
 
 from common.errors import InputError, UserError
 from common.locks import folder_lock
 
 T = TypeVar("T")
+_COUNT = itertools.count()  # of what was broadcast: the same in every process
+_PATIENCE = 30 * 24 * 3600 * 1000  # milliseconds
 
 
 def is_primary() -> bool:
@@ -82,13 +84,15 @@ def log(line: str) -> None:
 
 
 def _broadcast(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the first process's value in every process: its length first, then its bytes."""
-    from jax.experimental import multihost_utils
+    """Return the first process's value in every process, however long the others wait for it.
 
-    content = np.frombuffer(json.dumps(told).encode(), np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
-    buffer = np.zeros(size, np.uint8)
+    It goes through JAX's coordination service. A collective of the devices would give up after half
+    a minute (gloo), and the first process may read raw files, or wait for a lock, for hours. Where
+    the first process dies, the service ends the others.
+    """
+    from orbax.checkpoint import multihost
+
+    service, key = multihost.get_jax_distributed_client(), f"told/{next(_COUNT)}"
     if is_primary():
-        buffer[:] = content
-    received = np.asarray(multihost_utils.broadcast_one_to_all(buffer), np.uint8)
-    return json.loads(received.tobytes())
+        service.key_value_set(key, json.dumps(told))
+    return json.loads(service.blocking_key_value_get(key, _PATIENCE))

@@ -70,6 +70,16 @@ def test_a_crash_in_the_first_processs_own_part_ends_all(project: Path) -> None:
     assert "RuntimeError: the first process failed: RuntimeError: crash" in second[2]
 
 
+def test_what_takes_the_first_process_long_is_waited_for(project: Path) -> None:
+    """Collectives of the devices give up after 30 seconds; reading raw files may take an hour."""
+    raw = project / "raw"
+    raw.mkdir()
+    (raw / "a.txt").write_text("good")
+    command = ("replicate", "apple", "paper", "--stage", "prepare", "--raw", str(raw))
+    for status, _, err in finish(start_together(project, *command, TOY_READS="35"), LIMIT):
+        assert status == 0, err
+
+
 # Runs that share the units
 
 

@@ -59,6 +59,7 @@ def clinic_files(raw: Path, config: Data) -> list[Path]:
 
 
 def clinic(raw: Path, config: Data) -> Reading[tuple[str, str]]:
+    time.sleep(float(os.environ.get("TOY_READS", 0)))  # seconds
     if os.environ.get("TOY_CRASH") == "read":
         raise RuntimeError("crash")
     scans = [(file.name, file.read_text()) for file in clinic_files(raw, config)]
