@@ -24,13 +24,19 @@ class Predictor:
 
     def __init__(self, network: Any, apply: Apply, batch_size: int):
         graph, state = nnx.split(network)
-        self._state = jax.device_put(state, jax.local_devices()[0])
+        self._state = jax.device_put(jax.tree.map(_copy_here, state), jax.local_devices()[0])
         self._graph, self._apply, self._batch_size = graph, apply, batch_size
 
     def __call__(self, rows: np.ndarray) -> Any:
         """Return what `apply` gives for all rows: its pytree, of NumPy arrays [rows, ...]."""
         run = partial(_run, self._graph, self._apply, self._state)
         return in_batches(run, rows, self._batch_size)
+
+
+def _copy_here(weights: Any) -> Any:
+    """Return this process's copy of weights that lie whole on every device of several processes."""
+    several = isinstance(weights, jax.Array) and not weights.is_fully_addressable
+    return weights.addressable_data(0) if several else weights
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -189,14 +189,14 @@ class Config:
                     f"multiples of {2**count} for {name}"
                 )
 
+    @property
+    def input_variants(self) -> tuple[str, ...]:
+        """What segmenters are trained on: raw, denoised, partly denoised and filtered images.
 
-def input_variants(config: Config) -> tuple[str, ...]:
-    """Return what segmenters are trained on: raw, denoised, partly denoised and filtered images.
-
-    `denoised50` is half of the image and half of the denoised one.
-    """
-    parts = [f"denoised{round(100 * strength)}" for strength in config.train.strengths]
-    return ("raw", "denoised", *parts, *config.train.filters)
+        `denoised50` is half of the image and half of the denoised one.
+        """
+        parts = [f"denoised{round(100 * strength)}" for strength in self.train.strengths]
+        return ("raw", "denoised", *parts, *self.train.filters)
 
 
 def _check_unique(name: str, values: Sequence[str | float]) -> None:

@@ -25,7 +25,7 @@ from common.training.loop import LOG
 from common.training.rng import Streams
 from common.training.writer import read_curves
 from papers.ultrasound_diconvae import colors
-from papers.ultrasound_diconvae.config import Config, input_variants
+from papers.ultrasound_diconvae.config import Config
 from papers.ultrasound_diconvae.data import Part, classes_of, load
 from papers.ultrasound_diconvae.inputs import Images, denoise, in_8_bits, make_inputs
 from papers.ultrasound_diconvae.models.joint import Joint
@@ -39,7 +39,7 @@ Labels = UInt8[np.ndarray, "images height width"]
 def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
     """Return the metrics and images of one seed, measured on the test part."""
     config, size = run.config, run.config.evaluate.batch_size
-    classes, variants = classes_of(config.data.dataset), input_variants(config)
+    classes, variants = classes_of(config.data.dataset), config.input_variants
     test, validation = load(prepared, "test"), load(prepared, "validation")
 
     def predictor(network: str, apply: Apply = segment) -> Predictor:
@@ -181,7 +181,7 @@ def simulated_speckle(
         )))  # fmt: skip
         quality[f"{sigma:g}"] = {
             variant: _against(make_inputs(variant, noisy, denoiser) / np.float32(255), known)
-            for variant in input_variants(config)
+            for variant in config.input_variants
         }
     return quality
 

@@ -8,7 +8,7 @@ from typing import Any
 from common.data.prepared import Examples, Prepared, Reading
 from common.study.protocol import Evaluation, Network, Run, Study, Unit
 from papers.ultrasound_diconvae import claims
-from papers.ultrasound_diconvae.config import Config, DataConfig, input_variants
+from papers.ultrasound_diconvae.config import Config, DataConfig
 from papers.ultrasound_diconvae.datasets import DATASETS
 from papers.ultrasound_diconvae.image import LabeledImage
 
@@ -37,7 +37,7 @@ DENOISER = (
 def networks(config: Config) -> dict[str, Network]:
     """Return the denoiser, a segmenter for every variant of its input, and both as one network."""
     named = {"denoiser": Network(DENOISER)}
-    for variant in input_variants(config):
+    for variant in config.input_variants:
         after = ("denoiser",) if variant.startswith("denoised") else ()
         named[f"segmenter_{variant}"] = Network(SEGMENTER, after)
     if config.train.joint:

@@ -1,13 +1,11 @@
-"""Raw files, splits, hashes, TFDS folders and batches, without any study."""
+"""Sizes, splits, hashes, TFDS folders and batches, without any study."""
 
-import gzip
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +15,6 @@ from common.data import builder
 from common.data.hashing import content_hash, files_digest
 from common.data.images import resize_area
 from common.data.loader import ArraySource, batches
-from common.data.raw import BadFile, number, read_nifti, read_table, read_tiff
 from common.data.splits import PARTS, split_groups, split_indices
 from common.errors import InputError
 
@@ -32,60 +29,7 @@ def ids(iterator, steps: int) -> list[list[int]]:
     return [next(iterator)["id"].tolist() for _ in range(steps)]
 
 
-# Raw files
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_table_is_read_whatever_its_separator_case_and_spaces(tmp_path, separator):
-    lines = [["SUBJECT", " age", "Other"], ["a", "3 ", "x"], ["", "", ""], ["b"]]
-    text = "\r\n".join(separator.join(line) for line in lines)
-    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    rows = read_table(tmp_path / "t.csv", ("Subject", "Age"))
-    assert rows == [{"Subject": "a", "Age": "3"}, {"Subject": "b", "Age": ""}]
-
-
-@pytest.mark.parametrize("text", ["", "Subject|Age\na|3\n", "Subject Age\na 3\n", "Name,Age\n"])
-def test_table_without_its_columns_is_refused_by_name(tmp_path, text):
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(InputError, match=r"t\.csv: no column 'Subject'.*comma, semicolon or tab"):
-        read_table(tmp_path / "t.csv", ("Subject", "Age"))
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [("", "Age is missing"), ("x", "'x' is not a number"), ("-1", "outside"), ("nan", "outside")],
-)
-def test_number_refuses(text, reason):
-    with pytest.raises(BadFile, match=reason):
-        number(text, "Age", 0.0, 120.0)
-
-
-def test_nifti_keeps_its_order_and_scale(tmp_path):
-    volume = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "v.nii.gz")
-    np.testing.assert_array_equal(read_nifti(tmp_path / "v.nii.gz"), volume)
-
-
-def test_damaged_images_give_their_reason(tmp_path):
-    path = tmp_path / "v.nii.gz"
-    whole = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
-    nibabel.save(nibabel.Nifti1Image(whole, np.eye(4)), path)
-    path.write_bytes(path.read_bytes()[:-900])
-    with pytest.raises(BadFile, match="cannot be read"):
-        read_nifti(path)
-    path.write_bytes(gzip.compress(b"not a volume"))
-    with pytest.raises(BadFile, match="cannot be read"):
-        read_nifti(path)
-    nibabel.save(nibabel.Nifti1Image(whole[0], np.eye(4)), path)
-    with pytest.raises(BadFile, match="has 2 dimensions"):
-        read_nifti(path)
-    whole[0, 0, 0] = np.inf
-    nibabel.save(nibabel.Nifti1Image(whole, np.eye(4)), path)
-    with pytest.raises(BadFile, match="not finite"):
-        read_nifti(path)
-    (tmp_path / "p.tif").write_bytes(b"II*\0")
-    with pytest.raises(BadFile, match="cannot be read"):
-        read_tiff(tmp_path / "p.tif")
+# Sizes
 
 
 @pytest.mark.parametrize("case", ["91x109x96x128", "40x57x24x32", "7x5x10x15"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from papers.ultrasound_diconvae.config import Config, input_variants
+from papers.ultrasound_diconvae.config import Config
 from papers.ultrasound_diconvae.data import Part
 from papers.ultrasound_diconvae.evaluate import off_palette_colors, segmentation
 from papers.ultrasound_diconvae.inputs import in_8_bits, make_inputs
@@ -85,7 +85,7 @@ def test_inputs_are_mixed_with_denoised_ones_by_their_strength() -> None:
 
 def test_variants_of_images() -> None:
     config = Config()
-    assert input_variants(config) == ("raw", "denoised")
+    assert config.input_variants == ("raw", "denoised")
     more = replace(config, train=replace(config.train, strengths=(0.25, 0.5), filters=("lee",)))
-    assert input_variants(more) == ("raw", "denoised", "denoised25", "denoised50", "lee")
+    assert more.input_variants == ("raw", "denoised", "denoised25", "denoised50", "lee")
     assert in_8_bits(np.array([[[[-0.1]], [[0.5]], [[1.2]]]])).ravel().tolist() == [0, 128, 255]
