@@ -41,8 +41,8 @@ def lpips(
             raise InputError(f"{name}: {images.shape[3]} channels, expected 1 or 3")
         if min(images.shape[1:3]) < smallest:
             raise InputError(
-                f"{name}: {images.shape[1]}x{images.shape[2]}, {network.net} wants "
-                f"{smallest}x{smallest} up"
+                f"{name}: {images.shape[1]}x{images.shape[2]}, expected at least "
+                f"{smallest}x{smallest} for {network.net}"
             )
     check_same_shape(x, y, ("first images", "second images"))
     taps = zip(perceptual_features(network, x), perceptual_features(network, y), strict=True)

@@ -87,8 +87,8 @@ def ms_ssim(
         _check(images, name)
         if min(images.shape[1:3]) < smallest:
             raise InputError(
-                f"{name}: {images.shape[1]}x{images.shape[2]}, {len(weights)} scales of MS-SSIM "
-                f"want {smallest}x{smallest} up; give fewer weights"
+                f"{name}: {images.shape[1]}x{images.shape[2]}, expected at least "
+                f"{smallest}x{smallest} for {len(weights)} scales of MS-SSIM; give fewer weights"
             )
     check_same_shape(x, y, ("first images", "second images"))
     result = jnp.ones((len(x), x.shape[3]))

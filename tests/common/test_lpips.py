@@ -93,7 +93,7 @@ def test_smallest_images_reach_every_tap(network):
     side = {"alex": 31, "vgg": 16}[network.net]
     x, y = noise(0, 1, side, side), noise(1, 1, side, side)
     assert np.all(compiled(network, x, y) > 0)
-    with pytest.raises(InputError, match=f"{side - 1}x{side}, {network.net} wants {side}x{side}"):
+    with pytest.raises(InputError, match=f"{side - 1}x{side}, expected at least {side}x{side} for"):
         lpips(network, x[:, 1:], y[:, 1:])
 
 

@@ -122,7 +122,9 @@ def test_channels_and_sizes_that_gmsd_refuses():
 def test_ms_ssim_says_how_small_it_goes(scales, smallest):
     weights = (1 / scales,) * scales
     short = noise(0, 1, smallest - 1, 165)
-    with pytest.raises(InputError, match=f"{smallest - 1}x165, .*expected at least {smallest}x{smallest}"):
+    with pytest.raises(
+        InputError, match=f"{smallest - 1}x165, .*expected at least {smallest}x{smallest}"
+    ):
         ms_ssim(short, short, weights)
     enough = jax.ShapeDtypeStruct((1, smallest, 165, 1), np.float32)
     shape = jax.eval_shape(lambda x: ms_ssim(x, x, weights), enough).shape

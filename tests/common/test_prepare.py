@@ -196,7 +196,9 @@ def test_bad_files_are_all_listed_or_left_out(prepared, raw, tmp_path) -> None:
     assert data.skipped == ("b.txt: no number", "c.txt: no number")
     assert data.absent == ("d.txt: empty",)
     assert data.sizes["train"] == 1
-    assert data.description == ("Scans: 1 scans; 1 subjects without a file, label or slice; 2 bad left out")
+    assert data.description == (
+        "Scans: 1 scans; 1 subjects without a file, label or slice; 2 bad left out"
+    )
     with pytest.raises(InputError, match=r"2 bad"):  # prepared, but not what is asked for now
         prepared()
 
