@@ -36,7 +36,7 @@ render *arguments:
 predict *arguments:
     @{{ python }} -m papers predict "$@"
 
-# pretrained weights: what is here; just weights --fetch [NAME], --verify
+# pretrained weights: what is here; just weights --fetch [NAME], --verify, --add NAME PATH, --remove NAME
 weights *arguments:
     @{{ python }} -m papers weights "$@"
 

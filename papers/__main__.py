@@ -133,8 +133,8 @@ def parser() -> argparse.ArgumentParser:
     about = "Tables and figures again, from committed metrics."
     _experiment(add("render", about, lambda o: commands.render_results(o.study, o.experiment)))
     _predict(add("predict", "Run trained networks on scans of your own.", _run_predict))
-    about = "Pretrained weights: what is here, fetch, verify."
-    _weights(add("weights", about, lambda o: commands.show_weights(o.fetch, o.verify)))
+    about = "Pretrained weights: what is here, fetch, verify; register your own."
+    _weights(add("weights", about, _run_weights))
     return whole
 
 
@@ -168,6 +168,11 @@ def _run_verify(options: argparse.Namespace) -> Outcome:
 def _run_predict(options: argparse.Namespace) -> Outcome:
     where = (options.checkpoint, options.input, options.out, options.skip_bad)
     return commands.predict(options.study, studies.load_all, *where)
+
+
+def _run_weights(options: argparse.Namespace) -> Outcome:
+    add = (options.add[0], Path(options.add[1])) if options.add else None
+    return commands.show_weights(options.fetch, options.verify, add, options.remove)
 
 
 def _experiment(command: Parser) -> None:
@@ -215,9 +220,19 @@ def _predict(command: Parser) -> None:
 
 
 def _weights(command: Parser) -> None:
-    about = "fetch one set, or all, unless they are here"
-    command.add_argument("--fetch", metavar="NAME", nargs="?", const="all", help=about)
-    about = "check what is here against the published SHA-256"
+    command.description = (
+        "Pretrained weights: what is here, fetch, verify; register your own. Weights behind a "
+        "license to agree to, as Stable Diffusion's, are never fetched: bring your own, and --add "
+        "registers them where they lie."
+    )
+    one = command.add_mutually_exclusive_group()
+    about = "fetch one published set, or all, unless they are here"
+    one.add_argument("--fetch", metavar="NAME", nargs="?", const="all", help=about)
+    about = "register a folder in diffusers' layout, a checkpoint, a LoRA or an embedding as NAME"
+    one.add_argument("--add", metavar=("NAME", "PATH"), nargs=2, help=about)
+    about = "forget registered weights; the files stay"
+    one.add_argument("--remove", metavar="NAME", help=about)
+    about = "check what is here against its SHA-256, published or registered"
     command.add_argument("--verify", action="store_true", help=about)
 
 

@@ -34,18 +34,20 @@ def guided_eps(
     condition: PyTree[AnyArray],
     unconditional: PyTree[AnyArray],
     w: Float[Array, ""] | float | int,
+    *shared: PyTree,
 ) -> Float[Array, "batch height width channels"]:
     """Return the guided noise by one evaluation of the network on both conditions of each image.
 
-    `condition` is any pytree of arrays [batch, ...], `unconditional` as in `unconditioned`. The two
-    rows of an image are neighbors, so that a batch cut into devices stays where it is.
+    `condition` is any pytree of arrays [batch, ...], `unconditional` as in `unconditioned`, and
+    `shared` further arguments of the network, the same for all rows. The two rows of an image are
+    neighbors, so that a batch cut into devices stays where it is.
     """
 
     def both(alone: AnyArray, given: AnyArray) -> Array:
         return jnp.stack([alone, given], axis=1).reshape(-1, *given.shape[1:])
 
     pairs = jax.tree.map(both, unconditioned(condition, unconditional), condition)
-    eps = predict_eps(jnp.repeat(x, 2, axis=0), jnp.repeat(t, 2), pairs)
+    eps = predict_eps(jnp.repeat(x, 2, axis=0), jnp.repeat(t, 2), pairs, *shared)
     eps = eps.reshape(-1, 2, *x.shape[1:])
     return guided(eps[:, 0], eps[:, 1], w)
 

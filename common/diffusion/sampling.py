@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from common.diffusion.guidance import AnyArray, guided_eps, unconditioned
 from common.diffusion.samplers import Sampler, predicted_x0
-from common.diffusion.schedule import Schedule
+from common.diffusion.schedule import Schedule, add_noise
 
 Shape = tuple[int, int, int]
 Images = Float[Array, "batch height width channels"]
@@ -35,6 +35,10 @@ def sample(
     shape: Shape,
     guidance_scale: float | int | Float[Array, ""],
     unconditional: PyTree[AnyArray],
+    stepwise: PyTree[AnyArray] = None,
+    noise: Float[AnyArray, "n height width channels"] | None = None,
+    initial: Float[AnyArray, "n height width channels"] | None = None,
+    start: int = 0,
     batch_size: int = 32,
     trajectory_every: int | None = None,
     chunk: int | None = None,
@@ -56,6 +60,12 @@ def sample(
     follows equation (2) of `common.diffusion.guidance`; the numbers 0 and 1 cost one evaluation of
     the network a step, all others two, from one compilation.
 
+    `stepwise` is a pytree of arrays [evaluations, ...] of what changes on the way, such as the
+    weight of a ControlNet: the network is then called `predict_eps(x, t, condition, row)`. `noise`
+    is what to begin with, else it is drawn from the seeds. With `initial` images the process begins
+    at evaluation `start` with these images and as much noise as belongs to its time (Meng et al.
+    2022, SDEdit, arXiv:2108.01073); any start is the same program.
+
     With a `chunk`, the host gets control after every so many steps: `on_chunk` is called with the
     number of steps done and the data, unclipped, that the last of them implies for the batch, and
     cancels the process by raising. None is the whole process in one program. On the CPU, chunks
@@ -67,9 +77,17 @@ def sample(
     where the arguments do not go together.
     """
     seeds, conditions = np.asarray(seeds), jax.tree.map(np.asarray, conditions)
-    _check(schedule, sampler, conditions, seeds, chunk)
+    begun = {"noise": noise, "initial": initial}
+    begun = {name: np.asarray(given) for name, given in begun.items() if given is not None}
+    _check(schedule, sampler, {**begun, "conditions": conditions}, seeds, chunk)
     if on_chunk and chunk is None:
         raise ValueError("on_chunk needs chunk, the steps between its calls")
+    if initial is None and start:
+        raise ValueError(f"start is {start} without initial images")
+    if not 0 <= start < len(sampler.times) or (start and trajectory_every is not None):
+        raise ValueError(
+            f"start is {start}: expected 0 to {len(sampler.times) - 1}, and 0 for a trajectory"
+        )
     scale = None
     if not (isinstance(guidance_scale, float | int) and guidance_scale in (0, 1)):
         scale = jnp.float32(guidance_scale)
@@ -78,17 +96,19 @@ def sample(
     if jax.tree_util.treedef_is_leaf(jax.tree.structure(predict_eps)):
         predict_eps = jax.tree_util.Partial(predict_eps)
     size = -(-batch_size // mesh.size) * mesh.size if mesh else batch_size
-    constants = _place((predict_eps, schedule, sampler, unconditional, scale), mesh)
+    constants = _place((predict_eps, schedule, sampler, unconditional, scale, stepwise), mesh)
+    first = None if initial is None else np.int32(start)
     images, frames = [], []
-    for start in range(0, len(seeds), size):
-        rows = np.minimum(np.arange(start, start + size), len(seeds) - 1)
-        kept = min(size, len(seeds) - start)
-        batch = jax.tree.map(operator.itemgetter(rows), (conditions, seeds.astype(np.uint32)))
-        process = _Process(*constants, *_place(batch, mesh, cut=True))
+    for row in range(0, len(seeds), size):
+        rows = np.minimum(np.arange(row, row + size), len(seeds) - 1)
+        kept = min(size, len(seeds) - row)
+        of_images = (conditions, seeds.astype(np.uint32), begun)
+        batch = jax.tree.map(operator.itemgetter(rows), of_images)
+        process = _Process(*(*constants, *_place(batch, mesh, cut=True), first))
         if chunk is None:
             drawn = _whole(process, shape, trajectory_every, mesh)
         else:
-            drawn = _in_chunks(process, shape, trajectory_every, mesh, chunk, kept, on_chunk)
+            drawn = _in_chunks(process, shape, trajectory_every, mesh, start, chunk, kept, on_chunk)
         images.append(np.asarray(drawn[0])[:kept])
         if drawn[1] is not None:
             frames.append(np.asarray(drawn[1])[:, :kept])
@@ -100,16 +120,16 @@ def sample(
 def _check(
     schedule: Schedule,
     sampler: Sampler,
-    conditions: PyTree[np.ndarray],
+    of_images: PyTree[np.ndarray],
     seeds: np.ndarray,
     chunk: int | None,
 ) -> None:
     """Raise ValueError where the arguments of `sample` do not go together."""
     if len(seeds) == 0 or seeds.min() < 0 or seeds.max() >= 2**32:
         raise ValueError("sampling needs at least one seed, and seeds in [0, 2^32)")
-    for condition in jax.tree.leaves(conditions):
-        if condition.shape[:1] != seeds.shape:
-            raise ValueError(f"a condition has shape {condition.shape} for {len(seeds)} seeds")
+    for rows in jax.tree.leaves(of_images):
+        if rows.shape[:1] != seeds.shape:
+            raise ValueError(f"a condition has shape {rows.shape} for {len(seeds)} seeds")
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}: expected at least 1 step")
     if np.max(sampler.times) >= schedule.steps:
@@ -124,35 +144,60 @@ def _place(tree: Any, mesh: Mesh | None, cut: bool = False) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, spec))
 
 
+def noise_of_seeds(
+    seeds: UInt32[AnyArray, " batch"], t: int | Int[Array, ""], shape: tuple[int, ...]
+) -> Float[Array, "batch ..."]:
+    """Return standard normal noise of this shape for each seed, another one at each time `t`."""
+    keys = jax.vmap(jax.random.key)(seeds)
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, t), shape))(keys)
+
+
 class _Process(NamedTuple):
-    """The reverse process of a batch; no `scale` means one evaluation of the network a step."""
+    """The reverse process of a batch; no `scale` means one evaluation of the network a step.
+
+    `begun` holds the noise or the initial images that are given; no `start` is the first step.
+    """
 
     predict_eps: Callable
     schedule: Schedule
     sampler: Sampler
     unconditional: PyTree
     scale: Float[Array, ""] | None
+    stepwise: PyTree
     conditions: PyTree
     seeds: UInt32[Array, " batch"]
+    begun: dict[str, Images]
+    start: Int[Array, ""] | None
 
     def noise(self, t: int | Int[Array, ""], shape: tuple[int, ...]) -> Images:
         """Return the standard normal noise of time `t`."""
-        keys = jax.vmap(jax.random.key)(self.seeds)
-        return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, t), shape))(keys)
+        return noise_of_seeds(self.seeds, t, shape)
 
-    def eps(self, x: Images, t: Int[Array, ""]) -> Images:
-        """Return the predicted noise in `x` at time `t`."""
+    def begin(self, shape: Shape) -> Images:
+        """Return what the first evaluation of the network sees."""
+        x = self.begun.get("noise")
+        if x is None:
+            x = self.noise(self.schedule.steps, shape)  # a time that no step visits
+        if self.start is None:
+            return x
+        first = jnp.asarray(self.sampler.times)[self.start]
+        return add_noise(self.schedule, self.begun["initial"], x, jnp.full(x.shape[:1], first))
+
+    def eps(self, x: Images, t: Int[Array, ""], index: Int[Array, ""]) -> Images:
+        """Return the predicted noise in `x` at time `t`, evaluation `index`."""
         times = jnp.full(x.shape[:1], t)
+        row = jax.tree.map(lambda rows: jnp.asarray(rows)[index], self.stepwise)
+        shared = () if self.stepwise is None else (row,)
         if self.scale is None:
-            return self.predict_eps(x, times, self.conditions)
+            return self.predict_eps(x, times, self.conditions, *shared)
         return guided_eps(
-            self.predict_eps, x, times, self.conditions, self.unconditional, self.scale
+            self.predict_eps, x, times, self.conditions, self.unconditional, self.scale, *shared
         )
 
 
 def _begin(process: _Process, shape: Shape, every: int | None) -> tuple[Any, Array | None]:
     """Return the sampler's state at the start, and room for the trajectory."""
-    x, frames = process.noise(process.schedule.steps, shape), None  # a time that no step visits
+    x, frames = process.begin(shape), None
     if every is not None:
         count = 1 - (-len(process.sampler.times) // every)
         frames = jnp.zeros((count, *x.shape)).at[0].set(x)
@@ -167,7 +212,7 @@ def _advance(
 
     def step(index: Int[Array, ""], carry: tuple) -> tuple:
         (state, frames, estimate), t = carry, times[index]
-        eps = process.eps(state.x, t)
+        eps = process.eps(state.x, t, index)
         if estimate is not None:
             estimate = predicted_x0(process.schedule, eps, t, state.x, None)
         noise = process.noise(t, eps.shape[1:]) if sampler.stochastic else None
@@ -194,7 +239,8 @@ def _everywhere(tree: Any, mesh: Mesh | None) -> Any:
 @partial(jax.jit, static_argnames=("shape", "every", "mesh"))
 def _whole(process: _Process, shape: Shape, every: int | None, mesh: Mesh | None) -> Drawn:
     carry = (*_begin(process, shape, every), None)
-    state, frames, _ = _advance(process, carry, 0, len(process.sampler.times), every)
+    start = 0 if process.start is None else process.start
+    state, frames, _ = _advance(process, carry, start, len(process.sampler.times), every)
     return _end(process, state, frames, mesh)
 
 
@@ -220,6 +266,7 @@ def _in_chunks(
     shape: Shape,
     every: int | None,
     mesh: Mesh | None,
+    first: int,
     chunk: int,
     kept: int,
     on_chunk: Callable[[int, np.ndarray], object] | None,
@@ -227,7 +274,7 @@ def _in_chunks(
     """Return what `_whole` does, `chunk` steps a program; `on_chunk` sees the `kept` images."""
     count, watched = len(process.sampler.times), on_chunk is not None
     state, frames = _begin_alone(process, shape, every)
-    for start in range(0, count, chunk):
+    for start in range(first, count, chunk):
         stop = min(start + chunk, count)
         state, frames, estimate = _chunk(
             process, state, frames, np.int32(start), np.int32(stop), every, watched, mesh

@@ -44,6 +44,19 @@ class Schedule:
         product = np.cumprod(np.float32(1) - betas, dtype=np.float64)
         return cls(jnp.asarray(betas), jnp.asarray(product, jnp.float32))
 
+    @classmethod
+    def scaled_linear(
+        cls, steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+    ) -> "Schedule":
+        """Return betas with equally spaced roots: Stable Diffusion's, and diffusers'.
+
+        The tables are diffusers' to the last bit: the roots are `_torch_linspace`, everything else
+        is rounded as in `linear`.
+        """
+        betas = np.square(_torch_linspace(beta_start**0.5, beta_end**0.5, steps))
+        product = np.cumprod(np.float32(1) - betas, dtype=np.float64)
+        return cls(jnp.asarray(betas), jnp.asarray(product, jnp.float32))
+
     @property
     def steps(self) -> int:
         """Number of noise levels."""
@@ -91,3 +104,15 @@ def noise_of_velocity(
 def _weights(schedule: Schedule, x: Array, t: Array) -> tuple[Array, Array]:
     alpha_bar = schedule.alpha_bar(t).reshape(-1, *(1,) * (x.ndim - 1))
     return jnp.sqrt(alpha_bar), jnp.sqrt(1 - alpha_bar)
+
+
+def _torch_linspace(start: float, stop: float, count: int) -> Float[np.ndarray, " count"]:
+    """Return the float32 numbers of PyTorch 2.13's `linspace`, each rounded once.
+
+    Its spacing is rounded too, and it counts from whichever end is nearer.
+    """
+    first, last = np.float64(np.float32(start)), np.float64(np.float32(stop))
+    spacing = np.float64((np.float32(last) - np.float32(first)) / np.float32(max(count - 1, 1)))
+    index = np.arange(count)
+    from_last = last - spacing * (count - 1 - index)
+    return np.where(index < count // 2, first + spacing * index, from_last).astype(np.float32)

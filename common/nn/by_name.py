@@ -24,12 +24,15 @@ def load_by_name(
     what: str,
     *,
     ignored: Callable[[str], bool] = lambda name: False,
+    dtype: Any = None,
 ) -> nnx.State:
     """Return the state of `network`, which may be abstract, with the array that each path names.
 
     `convert` brings an array into our layout, and may fail for one of other dimensions. What an
-    `ignored` name names is no weight. Raises InputError, beginning with `what`, for names that are
-    missing, names that are not used, and shapes that do not fit: all in one line.
+    `ignored` name names is no weight. The arrays become of `dtype`, or of the network's own types,
+    one after the other: of a mapping that reads them when asked, no more than one is held twice.
+    Raises InputError, beginning with `what`, for names that are missing, names that are not used,
+    and shapes that do not fit: all in one line.
     """
     flat = [
         (path, name_of(path), variable) for path, variable in nnx.to_flat_state(nnx.state(network))
@@ -43,7 +46,7 @@ def load_by_name(
             continue
         array = _converted(convert, path, arrays[name])
         if array is not None and array.shape == variable.shape:
-            loaded.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
+            loaded.append((path, variable.replace(jnp.asarray(array, dtype or variable.dtype))))
         else:
             shapes = f"{np.shape(arrays[name])}, the network's is {tuple(variable.shape)} (ours)"
             misfits.append(f"{name!r} is {shapes}")

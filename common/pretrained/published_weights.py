@@ -2,7 +2,7 @@
 
 A set of weights is published in one or more files, the first being its authors' own where one can
 be had. Weights are data sets of a kind: none is part of this project, each stays under its
-publisher's license.
+publisher's license. So is the vocabulary of a text encoder, which is data of its training.
 """
 
 from __future__ import annotations
@@ -96,4 +96,22 @@ LPIPS_VGG = _lpips(
     "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
     58_866_625,
 )
-SETS = {weights.name: weights for weights in (INCEPTION, LPIPS_ALEX, LPIPS_VGG)}
+CLIP_VOCABULARY = Weights(
+    name="clip-vocabulary",
+    variable="CLIP_VOCABULARY",
+    files=(
+        WeightFile(
+            name="bpe_simple_vocab_16e6.txt.gz",
+            sha256="924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+            size=1_356_917,
+            origin=Wheel(
+                project="open-clip-torch",
+                file="open_clip_torch-3.3.0-py3-none-any.whl",
+                sha256="c549ad5ed6bfc119cc11105033c0a2b9d7a2a4afeb40a58a09aab3da1a0043ce",
+                size=1_547_268,
+                member="open_clip/bpe_simple_vocab_16e6.txt.gz",
+            ),
+        ),
+    ),
+)
+SETS = {weights.name: weights for weights in (INCEPTION, LPIPS_ALEX, LPIPS_VGG, CLIP_VOCABULARY)}

@@ -1,94 +1,77 @@
 """PyTorch checkpoints read as data: without PyTorch, and without running what a pickle asks for.
 
-A checkpoint is a pickle beside raw tensor bytes. A pickle may name any function to be called; the
-unpickler below knows six harmless names and refuses every other. It reads the three containers that
-PyTorch has written: the zip archive (since 1.6), the older plain file, and TorchScript archives.
+A checkpoint is a pickle beside raw tensor bytes. Three containers that PyTorch has written are
+read: the zip archive (since 1.6), the older plain file, and TorchScript archives. Whatever a file
+says of itself, reading it takes time and memory in proportion to its size.
 """
 
 from __future__ import annotations
 
-import math
-import pickle
+import io
 import zipfile
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from common.errors import InputError
+from common.pretrained.pickle_data import Refused
+from common.pretrained.torch_pickle import (
+    Storage,
+    TensorPart,
+    check_tensors,
+    named_tensors,
+    read_value,
+    storage_of,
+)
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # first value in a file of the older format
-_ITEM_TYPES = {
-    "DoubleStorage": "f8",
-    "FloatStorage": "f4",
-    "HalfStorage": "f2",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
+_PICKLE_BYTES = 1 << 26  # that of Stable Diffusion with its optimizer takes 1 MB
+
+_CHUNK = 1 << 20
+
+_Opened = tuple[dict[str, TensorPart], Callable[[Storage], np.ndarray]]
 
 
-class _Tensor(NamedTuple):
-    """Where a tensor lies: a storage, and offset, shape and strides in items."""
+class TorchCheckpoint:
+    """The tensors of an open checkpoint, each read when it is asked for.
 
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class _Storage(NamedTuple):
-    """A run of items of one type, by its key in the file."""
-
-    key: str
-    item_type: str
-
-
-class _ScriptModule:
-    """What is kept of a TorchScript module: its attributes."""
-
-    attributes: Mapping[str, Any] = MappingProxyType({})
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.attributes = dict(state)
-
-
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that can make nothing but containers, numbers, strings and the records above.
-
-    What it hands out is made anew for each file, so that no file can change how the next is read.
+    Opening and reading raise InputError for a file that is cut off, is no checkpoint, or asks for
+    anything but tensors; no code in the file is run.
     """
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *rest: _Tensor(
-                storage, offset, tuple(shape), tuple(strides)
-            )
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *rest: tensor
-        if (module, name) == ("torch.jit._pickle", "build_intlist"):
-            return lambda numbers: list(numbers)
-        if module == "torch" and name in _ITEM_TYPES:
-            return _ITEM_TYPES[name]
-        if module == "__torch__" or module.startswith("__torch__."):
-            return type("ScriptModule", (_ScriptModule,), {})
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights do not need")
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _explained(path):
+            self._file = path.open("rb")
+            try:
+                opened = _open_zip if zipfile.is_zipfile(self._file) else _open_plain
+                self._tensors, self._read_storage = opened(self._file)
+                check_tensors(self._tensors, path.stat().st_size)
+            except BaseException:
+                self._file.close()
+                raise
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, item_type, key, *rest = pid
-        if kind != "storage" or item_type not in _ITEM_TYPES.values():
-            raise pickle.UnpicklingError(f"it holds {kind!r} of type {item_type!r}")
-        if len(rest) == 3 and rest[2] is not None:
-            raise pickle.UnpicklingError("it holds views of storages")
-        return _Storage(str(key), item_type)
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor by its dotted name, in the order of the file."""
+        return {name: tensor.shape for name, tensor in self._tensors.items()}
+
+    def read(self, name: str) -> np.ndarray:
+        """Return a tensor."""
+        storage, offset, shape, strides = self._tensors[name]
+        with _explained(self._path):
+            items = self._read_storage(storage)
+            steps = [step * items.itemsize for step in strides]
+            part = np.lib.stride_tricks.as_strided(items[offset:], shape, steps)
+            whole = part.size == items.size and part.flags.c_contiguous
+            return part if whole else part.copy()  # which does not hold the storage
+
+    def close(self) -> None:
+        """Close the file; no tensor is read afterwards."""
+        self._file.close()
 
 
 def read_torch_checkpoint(path: Path) -> dict[str, np.ndarray]:
@@ -97,69 +80,107 @@ def read_torch_checkpoint(path: Path) -> dict[str, np.ndarray]:
     Reads what `torch.save` and `torch.jit.save` write; no code in the file is run. Raises
     InputError for a file that is cut off, is no checkpoint, or asks for anything but tensors.
     """
+    checkpoint = TorchCheckpoint(path)
     try:
-        with path.open("rb") as file:
-            read = _read_zip if zipfile.is_zipfile(file) else _read_plain
-            file.seek(0)
-            return read(file)
+        return {name: checkpoint.read(name) for name in checkpoint.shapes}
+    finally:
+        checkpoint.close()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Raise InputError for whatever bytes that are not ours to trust may cause."""
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"weights {path}: {error.strerror}") from error
-    except Exception as error:  # whatever bytes that are not ours to trust may cause
-        raise InputError(
-            f"weights {path}: not read as a PyTorch checkpoint: {error}; fetch the file again"
-        ) from error
+        raise InputError(f"weights {path}: {error.strerror or error}") from error
+    except Refused as error:
+        advice = "use another file, best a .safetensors"
+        raise InputError(f"weights {path}: refused, for {_line(error)}; {advice}") from error
+    except Exception as error:
+        what = f"not read as a PyTorch checkpoint: {_line(error)}"
+        raise InputError(f"weights {path}: {what}; fetch the file again") from error
 
 
-def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        root = next(name for name in names if name.endswith("/data.pkl")).removesuffix("data.pkl")
-        if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
-            raise ValueError("its bytes are in big-endian order")
-        with archive.open(f"{root}data.pkl") as pickled:
-            tensors = dict(_tensors(_Unpickler(pickled).load()))
-        storages = {
-            tensor.storage: np.frombuffer(
-                archive.read(f"{root}data/{tensor.storage.key}"), f"<{tensor.storage.item_type}"
-            )
-            for tensor in tensors.values()
-        }
-    return {name: _array(tensor, storages[tensor.storage]) for name, tensor in tensors.items()}
+def _line(error: Exception) -> str:
+    """Return the words of an error as one line; they may be those of the file."""
+    words = str(error)[:300] or type(error).__name__
+    return words if words.isprintable() else ascii(words)
 
 
-def _read_plain(file: BinaryIO) -> dict[str, np.ndarray]:
-    magic, _version, _system = (_Unpickler(file).load() for _ in range(3))
-    if magic != _MAGIC:
+def _open_zip(file: BinaryIO) -> _Opened:
+    archive = zipfile.ZipFile(file)
+    members = {member.filename: member for member in archive.infolist()}
+    root = next((name[: -len("data.pkl")] for name in members if name.endswith("/data.pkl")), None)
+    if root is None:
+        raise ValueError("it holds no data.pkl")
+
+    def member(name: str, size: int | None = None) -> zipfile.ZipInfo:
+        """Return a member that holds as many bytes as it takes, `size` where that is known."""
+        found = members.get(root + name)
+        if found is None:
+            raise ValueError(f"it lacks {root}{name}")
+        if found.compress_type != zipfile.ZIP_STORED:
+            raise Refused(f"{root}{name} is compressed, which PyTorch never does")
+        if size is not None and found.file_size != size:
+            raise ValueError(f"{root}{name} has {found.file_size} bytes, expected {size}")
+        if size is None and found.file_size > _PICKLE_BYTES:
+            raise Refused(f"{root}{name} has {found.file_size:,} bytes")
+        return found
+
+    if f"{root}byteorder" in members and archive.read(member("byteorder")) != b"little":
+        raise ValueError("its bytes are in big-endian order")
+    value = read_value(io.BytesIO(archive.read(member("data.pkl"))), storage_of)
+    tensors = named_tensors(value)
+    storages = [tensor.storage for tensor in tensors.values()]
+    parts = {storage: member(f"data/{storage.key}", storage.size) for storage in storages}
+
+    def read(storage: Storage) -> np.ndarray:
+        with archive.open(parts[storage]) as opened:
+            return _items(opened.read, storage)
+
+    return tensors, read
+
+
+def _open_plain(file: BinaryIO) -> _Opened:
+    file.seek(0)
+    start = io.BytesIO(file.read(_PICKLE_BYTES))
+    storages: dict[str, Storage] = {}
+
+    def load(pid: Any) -> Storage:
+        storage = storage_of(pid)
+        return storages.setdefault(storage.key, storage)
+
+    if read_value(start) != _MAGIC:
         raise ValueError("it does not begin as one")
-    tensors = dict(_tensors(_Unpickler(file).load()))
-    item_types = {tensor.storage.key: tensor.storage.item_type for tensor in tensors.values()}
-    storages = {}
-    for key in _Unpickler(file).load():
-        count = int.from_bytes(file.read(8), "little")
-        dtype = np.dtype(f"<{item_types[str(key)]}")
-        storages[str(key)] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
-    return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
+    _version, _system = read_value(start), read_value(start)
+    value, keys = read_value(start, load), read_value(start)
+    begins: dict[str, int] = {}
+    position = start.tell()
+    for key in keys:  # before each storage stands the number of its items
+        if not isinstance(key, str) or key not in storages:
+            raise ValueError("it lists a storage that no tensor uses")
+        storage = storages[key]
+        file.seek(position)
+        if file.read(8) != storage.items.to_bytes(8, "little"):
+            raise ValueError(f"it is cut off, or a storage has not {storage.items} items")
+        begins[key] = position + 8
+        position += 8 + storage.size
+    if file.seek(0, io.SEEK_END) < position:
+        raise ValueError(f"it is cut off, {position:,} bytes were expected")
+
+    def read(storage: Storage) -> np.ndarray:
+        file.seek(begins[storage.key])
+        return _items(file.read, storage)
+
+    return named_tensors(value), read
 
 
-def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, _Tensor]]:
-    """Yield the tensors in nested containers with their dotted names."""
-    if isinstance(value, _Tensor):
-        yield name, value
-    elif isinstance(value, _ScriptModule):
-        yield from _tensors(value.attributes, name)
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _tensors(part, f"{name}.{key}" if name else str(key))
-
-
-def _array(tensor: _Tensor, items: np.ndarray) -> np.ndarray:
-    """Return a copy of the part of a storage that a tensor covers."""
-    _, offset, shape, strides = tensor
-    if len(shape) != len(strides) or min((offset, *shape, *strides)) < 0:
-        raise ValueError(f"a tensor of shape {shape} has strides {strides} from {offset}")
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    size = math.prod(int(n) for n in shape)
-    if size > items.size or (size and last >= items.size):
-        raise ValueError(f"a tensor of shape {shape} reaches beyond its {items.size} items")
-    steps = [step * items.itemsize for step in strides]
-    return np.lib.stride_tricks.as_strided(items[offset:], shape, steps, writeable=False).copy()
+def _items(read: Callable[[int], bytes], storage: Storage) -> np.ndarray:
+    """Return the items of a storage from a function that reads on, through no second copy."""
+    items = np.empty(storage.items, storage.dtype)
+    content = items.view("u1")
+    for begin in range(0, storage.size, _CHUNK):
+        part = content[begin : begin + _CHUNK]
+        part[:] = np.frombuffer(read(part.size), "u1", part.size)
+    return items

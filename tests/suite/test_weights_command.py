@@ -5,11 +5,13 @@ import io
 import json
 import tarfile
 
+import numpy as np
 import pytest
 
 from common import paths
 from common.pretrained import weights
 from common.pretrained.published_weights import SETS, WeightFile, Weights, Wheel
+from common.pretrained.tensor_files import save_tensors
 from papers.__main__ import main
 
 ALEX, VGG = b"of one network" * 100, b"of the other" * 100
@@ -139,8 +141,49 @@ def test_unknown_set_is_named(asked, capsys):
     assert not asked
 
 
+def test_own_weights_are_added_listed_verified_and_removed(asked, capsys, tmp_path):
+    own = tmp_path / "my style.safetensors"
+    save_tensors(own, {"unet.a.lora_A.weight": np.ones((4, 8), np.float32)})
+    before = own.read_bytes(), own.stat().st_mtime_ns
+    _, out, _ = run(capsys, "--add", "my-style", str(own), "--json")
+    kept = {"name": "my-style", "state": "present", "path": str(own), "size": len(before[0])}
+    assert json.loads(out)[2] == kept | {"variable": None, "kind": "LoRA"}
+    assert [one["kind"] for one in json.loads(out)] == ["published", "published", "LoRA"]
+    status, out, _ = run(capsys, "--verify")
+    assert status == 0
+    assert out.splitlines()[2] == f"my-style: verified, LoRA, 0 MB, {own}"
+    assert (own.read_bytes(), own.stat().st_mtime_ns) == before
+
+    content = bytearray(before[0])
+    content[-1] ^= 1
+    own.write_bytes(content)
+    assert states(capsys) == (0, ["absent", "absent", "present"])
+    assert states(capsys, "--verify") == (1, ["absent", "absent", "changed"])
+    own.unlink()
+    assert states(capsys) == (1, ["absent", "absent", "gone"])
+    assert states(capsys, "--remove", "my-style") == (0, ["absent", "absent"])
+    status, _, err = run(capsys, "--remove", "my-style")
+    assert status == 2
+    assert "weights my-style: not registered" in err
+    assert not asked
+
+
+def test_one_thing_is_asked_at_a_time(asked, capsys):
+    status, _, err = run(capsys, "--add", "a", "b", "--fetch")
+    assert status == 2
+    assert "argument --fetch: not allowed with argument --add" in err
+    assert not asked
+
+
+def test_help_says_what_is_never_fetched(capsys):
+    with pytest.raises(SystemExit):
+        main(["weights", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "as Stable Diffusion's, are never fetched: bring your own" in words
+
+
 def test_published_sets_are_pinned():
-    assert list(SETS) == ["inception", "lpips-alex", "lpips-vgg"]
+    assert list(SETS) == ["inception", "lpips-alex", "lpips-vgg", "clip-vocabulary"]
     for published in SETS.values():
         for file in published.files:
             archived = [file.origin] if isinstance(file.origin, Wheel) else []

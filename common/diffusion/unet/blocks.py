@@ -17,8 +17,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from common.nn.attention import Attention
 from common.nn.conv import Conv, UpsampleConv
 from common.nn.initialization import draw_uniform
+from common.nn.linear import ZEROS, linear
 from common.nn.normalization import GroupNorm
 
 NORM_EPSILON = 1e-6
@@ -30,7 +32,6 @@ _ORDER = {
     name: place
     for place, name in enumerate(("cross_attention", "ff_out", "self_attention", "ff_in"))
 }
-_ZEROS = nnx.initializers.zeros_init()  # until `init_weights`
 
 
 def init_weights(network: nnx.Module, rngs: nnx.Rngs, zero: Collection[str]) -> None:
@@ -62,27 +63,25 @@ def time_embedding(t: Int[Array, " batch"], features: int) -> Float[Array, "batc
 
 def convolution(in_features: int, out_features: int, **options: Any) -> Conv:
     """Return a 3x3 convolution with zero padding of one pixel."""
-    return Conv(in_features, out_features, 3, padding=1, kernel_init=_ZEROS, **options)
+    return Conv(in_features, out_features, 3, padding=1, kernel_init=ZEROS, **options)
 
 
 def upsampling(features: int, **options: Any) -> UpsampleConv:
     """Return nearest-neighbor upsampling by two with a 3x3 convolution."""
-    return UpsampleConv(features, features, kernel_init=_ZEROS, **options)
-
-
-def linear(in_features: int, out_features: int, **options: Any) -> nnx.Linear:
-    """Return a linear layer over the last axis."""
-    return nnx.Linear(in_features, out_features, kernel_init=_ZEROS, **options)
+    return UpsampleConv(features, features, kernel_init=ZEROS, **options)
 
 
 class ResidualBlock(nnx.Module):
-    """Two normalized convolutions with the time embedding added between, around a skip."""
+    """Two normalized convolutions with the time embedding added between, around a skip.
+
+    Without `time_features` there is no time, as in an autoencoder.
+    """
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
-        time_features: int,
+        time_features: int | None,
         groups: int,
         *,
         epsilon: float = NORM_EPSILON,
@@ -93,7 +92,8 @@ class ResidualBlock(nnx.Module):
         norm: Any = {"epsilon": epsilon, "silu": True, **options}
         self.norm1 = GroupNorm(in_features, groups, **norm)
         self.conv1 = convolution(in_features, out_features, **options)
-        self.time = linear(time_features, out_features, **options)
+        if time_features is not None:
+            self.time = linear(time_features, out_features, **options)
         self.norm2 = GroupNorm(out_features, groups, **norm)
         self.conv2 = convolution(out_features, out_features, **options)
         same = in_features == out_features
@@ -102,45 +102,14 @@ class ResidualBlock(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch height width channels"],
-        time: Float[Array, "batch time_features"],
+        time: Float[Array, "batch time_features"] | None = None,
     ) -> Float[Array, "batch height width features"]:
         """Return the block's output; `time` is the activated time embedding."""
         h = self.conv1(self.norm1(x))
-        h = h + self.time(time)[:, None, None]
+        if time is not None:
+            h = h + self.time(time)[:, None, None]
         h = self.conv2(self.norm2(h))
         return h + (x if self.skip is None else self.skip(x))
-
-
-class Attention(nnx.Module):
-    """Multi-head attention of a sequence to a context."""
-
-    def __init__(
-        self,
-        features: int,
-        context_features: int,
-        heads: int,
-        *,
-        dtype: Any,
-        rngs: nnx.Rngs,
-    ):
-        options: Any = {"dtype": dtype, "rngs": rngs}
-        self.heads = heads
-        self.query = linear(features, features, use_bias=False, **options)
-        self.key = linear(context_features, features, use_bias=False, **options)
-        self.value = linear(context_features, features, use_bias=False, **options)
-        self.out = linear(features, features, **options)
-
-    def __call__(
-        self,
-        x: Float[Array, "batch tokens features"],
-        context: Float[Array, "batch context_tokens context_features"],
-    ) -> Float[Array, "batch tokens features"]:
-        """Return what each token of `x` takes from `context`."""
-        query, key, value = (
-            y.reshape(*y.shape[:2], self.heads, -1)
-            for y in (self.query(x), self.key(context), self.value(context))
-        )
-        return self.out(jax.nn.dot_product_attention(query, key, value).reshape(x.shape))
 
 
 class TransformerBlock(nnx.Module):

@@ -1,0 +1,261 @@
+"""Latent diffusion models from files and back: diffusers' folders, and single files.
+
+Tensors are read one after the other and go to the device as they come: beside the model's own
+memory, one tensor's is needed. Nothing in a file is executed. Weights that a license gate protects
+are the user's to bring: nothing is downloaded here but the tokenizer's vocabulary, which is free.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from common.diffusion.unet.unet import UNet
+from common.errors import InputError
+from common.files import write_atomic
+from common.latent_diffusion import configs, configs_out, names
+from common.latent_diffusion.clip_text import TextEncoder
+from common.latent_diffusion.config import HintConfig, LatentDiffusionConfig
+from common.latent_diffusion.controlnet import ControlNet
+from common.latent_diffusion.names import PREFIXES, Part
+from common.latent_diffusion.pipeline import Pipeline
+from common.latent_diffusion.tokenizer import Tokenizer
+from common.latent_diffusion.vae import VAE
+from common.nn import by_name
+from common.pretrained.registered import registered_path
+from common.pretrained.tensor_files import TensorFile, open_tensors, save_tensors
+
+Network = TypeVar("Network", bound=nnx.Module)
+_FOLDERS: dict[Part, str] = {
+    "unet": "unet",
+    "vae": "vae",
+    "text": "text_encoder",
+    "controlnet": "controlnet",
+}
+_STEMS: dict[Part, str] = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text": "model",
+    "controlnet": "diffusion_pytorch_model",
+}
+_ENDS = (".safetensors", ".safetensors.index.json", ".fp16.safetensors", ".bin", ".fp16.bin")
+_INDEX = "model_index.json"
+_CLASSES: dict[str, Any] = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "safety_checker": [None, None],
+    "feature_extractor": [None, None],
+    "requires_safety_checker": False,
+}
+
+
+def load(
+    weights: str | Path,
+    *,
+    controlnet: str | Path | None = None,
+    config: LatentDiffusionConfig | None = None,
+    dtype: str = "float32",
+    weights_dtype: str | None = None,
+) -> Pipeline:
+    """Return the model in a folder or a file, or of a registered name, ready to draw.
+
+    Args:
+        weights: a folder of diffusers' layout, a single file, or a name given to `just weights`.
+        controlnet: the same for a ControlNet; by default the folder's own, if it has one.
+        config: sizes of a single file; Stable Diffusion 1.5's by default. A folder has its own.
+        dtype: that layers compute in: float32, bfloat16, float16.
+        weights_dtype: that weights are kept in, by default `dtype`.
+
+    Raises:
+        InputError: a file or a tensor is missing, unknown, of another shape, or cannot be read.
+    """
+    path, kept = registered_path(weights), jnp.dtype(weights_dtype or dtype)
+    if path.is_dir():
+        pipeline = _load_folder(path, dtype, kept)
+        own = path / _FOLDERS["controlnet"]
+        controlnet = controlnet or (own if own.is_dir() else None)
+    else:
+        pipeline = _load_file(path, config or LatentDiffusionConfig(), dtype, kept)
+    if controlnet is not None:
+        sizes = replace(pipeline.config.unet, dtype=dtype)
+        pipeline.controlnet, hint = load_controlnet(controlnet, sizes, dtype, kept)
+        pipeline.config = replace(pipeline.config, hint=hint)
+    return pipeline
+
+
+def _load_folder(folder: Path, dtype: str, kept: Any) -> Pipeline:
+    if not (folder / _INDEX).is_file():
+        raise InputError(f"{folder}: no {_INDEX} in it; give a folder of diffusers' layout")
+    parts: dict[Part, Path] = {part: folder / _FOLDERS[part] for part in _FOLDERS}
+    unet = configs.read_unet(parts["unet"] / "config.json", dtype)
+    vae = configs.read_vae(parts["vae"] / "config.json", dtype)
+    sample_size = configs.read_json(parts["unet"] / "config.json").get("sample_size") or 64
+    config = LatentDiffusionConfig(
+        unet=unet,
+        vae=vae,
+        text=configs.read_text(parts["text"] / "config.json", dtype),
+        schedule=configs.read_schedule(folder / "scheduler" / "scheduler_config.json"),
+        side=int(sample_size) * vae.factor,
+    )
+    networks = {
+        part: _from_folder(part, parts[part], network, kept)
+        for part, network in _networks(config).items()
+    }
+    return Pipeline(config, Tokenizer.from_folder(folder / "tokenizer"), **networks)
+
+
+def _networks(config: LatentDiffusionConfig) -> dict[Part, Any]:
+    """Return the parts that every model has, without weights."""
+    return {
+        "text": nnx.eval_shape(lambda: TextEncoder(config.text, rngs=nnx.Rngs(0))),
+        "unet": nnx.eval_shape(lambda: UNet(config.unet, rngs=nnx.Rngs(0))),
+        "vae": nnx.eval_shape(lambda: VAE(config.vae, rngs=nnx.Rngs(0))),
+    }
+
+
+def _from_folder(part: Part, folder: Path, network: Network, kept: Any) -> Network:
+    stems = [_STEMS[part], *(["pytorch_model"] if part == "text" else [])]
+    files = [folder / f"{stem}{end}" for end in _ENDS for stem in stems]
+    chosen = next(filter(Path.is_file, files), None)
+    if chosen is None:
+        raise InputError(f"{folder}: no weights in it; expected {files[0].name} or the like")
+    with open_tensors(chosen) as tensors:
+        return _filled(part, network, tensors, kept, in_single_file=False)
+
+
+def _load_file(path: Path, config: LatentDiffusionConfig, dtype: str, kept: Any) -> Pipeline:
+    config = replace(
+        config,
+        unet=replace(config.unet, dtype=dtype),
+        vae=replace(config.vae, dtype=dtype),
+        text=replace(config.text, dtype=dtype),
+    )
+    with open_tensors(path) as tensors:
+        prefixes = tuple(PREFIXES.values())
+        stray = [n for n in tensors if not n.startswith(prefixes) and not names.is_no_weight(n)]
+        if stray:
+            raise InputError(
+                f"{path}: {len(stray)} tensors of no part of Stable Diffusion 1: "
+                f"{', '.join(map(repr, stray[:3]))}; give a file of this model"
+            )
+        networks = {
+            part: _filled(part, network, tensors, kept, in_single_file=True)
+            for part, network in _networks(config).items()
+        }
+    return Pipeline(config, Tokenizer.published(), **networks)
+
+
+def load_controlnet(
+    weights: str | Path, unet: Any, dtype: str = "float32", kept: Any = None
+) -> tuple[ControlNet, HintConfig]:
+    """Return the ControlNet in a folder or a single file, for a U-Net of these sizes."""
+    path, hint = registered_path(weights), HintConfig()
+    kept = jnp.dtype(kept or dtype)
+    if path.is_dir():
+        sizes, hint = configs.read_controlnet(path / "config.json", dtype)
+        if replace(sizes, out_channels=unet.out_channels) != replace(unet, dtype=dtype):
+            raise InputError(f"{path / 'config.json'}: not for this U-Net: {sizes} and {unet}")
+    network = nnx.eval_shape(lambda: ControlNet(unet, hint, rngs=nnx.Rngs(0)))
+    if path.is_dir():
+        return _from_folder("controlnet", path, network, kept), hint
+    with open_tensors(path) as tensors:
+        return _filled("controlnet", network, tensors, kept, in_single_file=True), hint
+
+
+def _filled(
+    part: Part, network: Network, tensors: TensorFile, kept: Any, *, in_single_file: bool
+) -> Network:
+    """Return an abstract network with its tensors in a file."""
+    prefix = PREFIXES[part] if in_single_file else ""
+    bare = part == "controlnet" and not any(name.startswith(prefix) for name in tensors)
+
+    def name_of(path: by_name.Path) -> str:
+        if in_single_file:
+            name = names.single_file_name(part, path)
+            return name.removeprefix(prefix) if bare else name
+        candidates = names.names_in_folder(part, path)
+        return next((name for name in candidates if name in tensors), candidates[0])
+
+    def ignored(name: str) -> bool:
+        return names.is_no_weight(name) or not (bare or name.startswith(prefix))
+
+    dimensions = {path: len(v.shape) for path, v in nnx.to_flat_state(nnx.state(network))}
+    state = by_name.load_by_name(
+        network,
+        tensors,
+        name_of,
+        lambda path, array: names.to_ours(path, array, dimensions[path]),
+        str(tensors.path),
+        ignored=ignored,
+        dtype=kept,
+    )
+    return nnx.merge(nnx.graphdef(network), state)
+
+
+def save_folder(pipeline: Pipeline, folder: Path) -> None:
+    """Write the model as a folder of diffusers' layout, its index last."""
+    config, classes = pipeline.config, dict(_CLASSES)
+    scheduler = configs_out.schedule_fields(config.schedule)
+    unet = configs_out.unet_fields(config.unet)
+    parts: dict[Part, tuple[nnx.Module, dict[str, Any]]] = {
+        "unet": (pipeline.unet, unet | {"sample_size": config.side // config.vae.factor}),
+        "vae": (pipeline.vae, configs_out.vae_fields(config.vae)),
+        "text": (pipeline.text, configs_out.text_fields(config.text)),
+    }
+    if pipeline.controlnet is not None and config.hint is not None:
+        fields = configs_out.controlnet_fields(config.unet, config.hint)
+        parts["controlnet"] = (pipeline.controlnet, fields)
+        classes["_class_name"] = "StableDiffusionControlNetPipeline"
+        classes["controlnet"] = ["diffusers", "ControlNetModel"]
+    for part, (network, fields) in parts.items():
+        target = folder / _FOLDERS[part]
+        _write_json(target / "config.json", fields)
+        tensors = {
+            name: names.from_ours(name, path, array)
+            for path, array in _flat(network)
+            for name in names.names_in_folder(part, path)[:1]
+        }
+        save_tensors(target / f"{_STEMS[part]}.safetensors", tensors, {"format": "pt"})
+    _write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    pipeline.tokenizer.save(folder / "tokenizer")
+    classes["scheduler"] = ["diffusers", scheduler["_class_name"]]
+    _write_json(folder / _INDEX, classes)
+
+
+def save_file(pipeline: Pipeline, path: Path) -> None:
+    """Write the model, with its ControlNet if it has one, as a single .safetensors file."""
+    networks: dict[Part, Any] = {
+        "unet": pipeline.unet,
+        "vae": pipeline.vae,
+        "text": pipeline.text,
+        "controlnet": pipeline.controlnet,
+    }
+    tensors = {}
+    for part, network in networks.items():
+        for place, array in _flat(network) if network is not None else ():
+            name = names.single_file_name(part, place)
+            tensors[name] = names.from_ours(name, place, array)
+    save_tensors(path, tensors, {"format": "pt"})
+
+
+def _flat(network: nnx.Module) -> list[tuple[by_name.Path, np.ndarray]]:
+    """Return the parameters; an adapted network has to be merged before."""
+    flat = nnx.to_flat_state(nnx.state(network))
+    if any("base" in path for path, _ in flat):
+        raise ValueError("the network has adaptations; merge_lora or remove_lora it first")
+    return [(path, np.asarray(variable[...])) for path, variable in flat]
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
