@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from common.diffusion.unet.unet import UNet
+from common.diffusion.unet.unet import UNet, UNetConfig
 from common.errors import InputError
 from common.files import write_atomic
 from common.latent_diffusion import configs, configs_out, names
@@ -39,24 +40,12 @@ _FOLDERS: dict[Part, str] = {
     "text": "text_encoder",
     "controlnet": "controlnet",
 }
-_STEMS: dict[Part, str] = {
-    "unet": "diffusion_pytorch_model",
-    "vae": "diffusion_pytorch_model",
-    "text": "model",
-    "controlnet": "diffusion_pytorch_model",
-}
-_ENDS = (".safetensors", ".safetensors.index.json", ".fp16.safetensors", ".bin", ".fp16.bin")
+_STEMS: dict[Part, str] = dict.fromkeys(_FOLDERS, "diffusion_pytorch_model") | {"text": "model"}
+_ENDS = (
+    *(".safetensors", ".safetensors.index.json", ".fp16.safetensors"),
+    *(".bin", ".bin.index.json", ".fp16.bin"),
+)
 _INDEX = "model_index.json"
-_CLASSES: dict[str, Any] = {
-    "_class_name": "StableDiffusionPipeline",
-    "unet": ["diffusers", "UNet2DConditionModel"],
-    "vae": ["diffusers", "AutoencoderKL"],
-    "text_encoder": ["transformers", "CLIPTextModel"],
-    "tokenizer": ["transformers", "CLIPTokenizer"],
-    "safety_checker": [None, None],
-    "feature_extractor": [None, None],
-    "requires_safety_checker": False,
-}
 
 
 def load(
@@ -71,7 +60,7 @@ def load(
 
     Args:
         weights: a folder of diffusers' layout, a single file, or a name given to `just weights`.
-        controlnet: the same for a ControlNet; by default the folder's own, if it has one.
+        controlnet: the same for a ControlNet; by default the model's own, if it has one.
         config: sizes of a single file; Stable Diffusion 1.5's by default. A folder has its own.
         dtype: that layers compute in: float32, bfloat16, float16.
         weights_dtype: that weights are kept in, by default `dtype`.
@@ -81,46 +70,81 @@ def load(
     """
     path, kept = registered_path(weights), jnp.dtype(weights_dtype or dtype)
     if path.is_dir():
-        pipeline = _load_folder(path, dtype, kept)
-        own = path / _FOLDERS["controlnet"]
-        controlnet = controlnet or (own if own.is_dir() else None)
+        pipeline, own = _load_folder(path, dtype, kept)
     else:
-        pipeline = _load_file(path, config or LatentDiffusionConfig(), dtype, kept)
-    if controlnet is not None:
-        sizes = replace(pipeline.config.unet, dtype=dtype)
-        pipeline.controlnet, hint = load_controlnet(controlnet, sizes, dtype, kept)
+        pipeline, own = _load_file(path, config or LatentDiffusionConfig(), dtype, kept)
+    _check_sizes(path, pipeline)
+    if controlnet := controlnet or own:
+        sizes, hint = replace(pipeline.config.unet, dtype=dtype), pipeline.config.hint
+        pipeline.controlnet, hint = load_controlnet(controlnet, sizes, dtype, kept, hint=hint)
+        halved = 2 ** (len(hint.channels) - 1)
+        if halved != pipeline.config.vae.factor:
+            raise InputError(
+                f"ControlNet {controlnet}: makes an image {halved} times smaller, the autoencoder "
+                f"{pipeline.config.vae.factor} times; give one of this model"
+            )
         pipeline.config = replace(pipeline.config, hint=hint)
     return pipeline
 
 
-def _load_folder(folder: Path, dtype: str, kept: Any) -> Pipeline:
+def _load_folder(folder: Path, dtype: str, kept: Any) -> tuple[Pipeline, Path | None]:
+    """Return the model in a folder, and its ControlNet's folder if it has one."""
     if not (folder / _INDEX).is_file():
         raise InputError(f"{folder}: no {_INDEX} in it; give a folder of diffusers' layout")
+    index = configs.read_json(folder / _INDEX)
     parts: dict[Part, Path] = {part: folder / _FOLDERS[part] for part in _FOLDERS}
-    unet = configs.read_unet(parts["unet"] / "config.json", dtype)
+    unet = parts["unet"] / "config.json"
     vae = configs.read_vae(parts["vae"] / "config.json", dtype)
-    sample_size = configs.read_json(parts["unet"] / "config.json").get("sample_size") or 64
     config = LatentDiffusionConfig(
-        unet=unet,
+        unet=configs.read_unet(unet, dtype),
         vae=vae,
         text=configs.read_text(parts["text"] / "config.json", dtype),
         schedule=configs.read_schedule(folder / "scheduler" / "scheduler_config.json"),
-        side=int(sample_size) * vae.factor,
+        side=configs.read_sample_size(unet) * vae.factor,
     )
+    tokenizer = Tokenizer.from_folder(folder / "tokenizer")
     networks = {
         part: _from_folder(part, parts[part], network, kept)
         for part, network in _networks(config).items()
     }
-    return Pipeline(config, Tokenizer.from_folder(folder / "tokenizer"), **networks)
+    has_own = index.get("controlnet") not in (None, [None, None])
+    return Pipeline(config, tokenizer, **networks), parts["controlnet"] if has_own else None
+
+
+def _check_sizes(path: Path, pipeline: Pipeline) -> None:
+    """Raise InputError where the parts of a model do not fit together."""
+    unet, vae, text = pipeline.config.unet, pipeline.config.vae, pipeline.config.text
+    if not unet.in_channels == unet.out_channels == vae.latent_channels:
+        raise InputError(
+            f"{path}: the U-Net takes {unet.in_channels} channels and gives {unet.out_channels}, "
+            f"the autoencoder has {vae.latent_channels}; inpainting models are not supported"
+        )
+    if unet.context_features != text.features:
+        raise InputError(
+            f"{path}: the U-Net expects {unet.context_features} text features, the text encoder "
+            f"has {text.features}; give parts of one model"
+        )
+    tokenizer = pipeline.tokenizer
+    if tokenizer.size > text.vocabulary or tokenizer.length > text.positions:
+        raise InputError(
+            f"{path}: the tokenizer gives {tokenizer.length} of {tokenizer.size} ids, the text "
+            f"encoder has {text.positions} and {text.vocabulary}; give parts of one model"
+        )
 
 
 def _networks(config: LatentDiffusionConfig) -> dict[Part, Any]:
     """Return the parts that every model has, without weights."""
     return {
-        "text": nnx.eval_shape(lambda: TextEncoder(config.text, rngs=nnx.Rngs(0))),
-        "unet": nnx.eval_shape(lambda: UNet(config.unet, rngs=nnx.Rngs(0))),
-        "vae": nnx.eval_shape(lambda: VAE(config.vae, rngs=nnx.Rngs(0))),
+        "text": _shapes(TextEncoder, config.text),
+        "unet": _shapes(UNet, config.unet),
+        "vae": _shapes(VAE, config.vae),
     }
+
+
+@lru_cache(maxsize=8)
+def _shapes(network: type, *sizes: Any) -> Any:
+    """Return a network without weights; kept, because finding the shapes takes seconds."""
+    return nnx.eval_shape(lambda: network(*sizes, rngs=nnx.Rngs(0)))
 
 
 def _from_folder(part: Part, folder: Path, network: Network, kept: Any) -> Network:
@@ -133,7 +157,10 @@ def _from_folder(part: Part, folder: Path, network: Network, kept: Any) -> Netwo
         return _filled(part, network, tensors, kept, in_single_file=False)
 
 
-def _load_file(path: Path, config: LatentDiffusionConfig, dtype: str, kept: Any) -> Pipeline:
+def _load_file(
+    path: Path, config: LatentDiffusionConfig, dtype: str, kept: Any
+) -> tuple[Pipeline, Path | None]:
+    """Return the model in a single file, and the file again if a ControlNet is in it."""
     config = replace(
         config,
         unet=replace(config.unet, dtype=dtype),
@@ -152,20 +179,29 @@ def _load_file(path: Path, config: LatentDiffusionConfig, dtype: str, kept: Any)
             part: _filled(part, network, tensors, kept, in_single_file=True)
             for part, network in _networks(config).items()
         }
-    return Pipeline(config, Tokenizer.published(), **networks)
+        has_own = any(name.startswith(PREFIXES["controlnet"]) for name in tensors)
+    return Pipeline(config, Tokenizer.published(), **networks), path if has_own else None
 
 
 def load_controlnet(
-    weights: str | Path, unet: Any, dtype: str = "float32", kept: Any = None
+    weights: str | Path,
+    unet: UNetConfig,
+    dtype: str = "float32",
+    kept: Any = None,
+    *,
+    hint: HintConfig | None = None,
 ) -> tuple[ControlNet, HintConfig]:
-    """Return the ControlNet in a folder or a single file, for a U-Net of these sizes."""
-    path, hint = registered_path(weights), HintConfig()
+    """Return the ControlNet in a folder or a single file, for a U-Net of these sizes.
+
+    `hint` has the sizes of its image encoder in a single file; a folder states them itself.
+    """
+    path, hint = registered_path(weights), hint or HintConfig()
     kept = jnp.dtype(kept or dtype)
     if path.is_dir():
         sizes, hint = configs.read_controlnet(path / "config.json", dtype)
         if replace(sizes, out_channels=unet.out_channels) != replace(unet, dtype=dtype):
             raise InputError(f"{path / 'config.json'}: not for this U-Net: {sizes} and {unet}")
-    network = nnx.eval_shape(lambda: ControlNet(unet, hint, rngs=nnx.Rngs(0)))
+    network = _shapes(ControlNet, unet, hint)
     if path.is_dir():
         return _from_folder("controlnet", path, network, kept), hint
     with open_tensors(path) as tensors:
@@ -204,7 +240,10 @@ def _filled(
 
 def save_folder(pipeline: Pipeline, folder: Path) -> None:
     """Write the model as a folder of diffusers' layout, its index last."""
-    config, classes = pipeline.config, dict(_CLASSES)
+    config = pipeline.config
+    # of a model that lay here, what would be read in place of what is written
+    (folder / _INDEX).unlink(missing_ok=True)
+    (folder / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)
     scheduler = configs_out.schedule_fields(config.schedule)
     unet = configs_out.unet_fields(config.unet)
     parts: dict[Part, tuple[nnx.Module, dict[str, Any]]] = {
@@ -215,8 +254,6 @@ def save_folder(pipeline: Pipeline, folder: Path) -> None:
     if pipeline.controlnet is not None and config.hint is not None:
         fields = configs_out.controlnet_fields(config.unet, config.hint)
         parts["controlnet"] = (pipeline.controlnet, fields)
-        classes["_class_name"] = "StableDiffusionControlNetPipeline"
-        classes["controlnet"] = ["diffusers", "ControlNetModel"]
     for part, (network, fields) in parts.items():
         target = folder / _FOLDERS[part]
         _write_json(target / "config.json", fields)
@@ -228,8 +265,8 @@ def save_folder(pipeline: Pipeline, folder: Path) -> None:
         save_tensors(target / f"{_STEMS[part]}.safetensors", tensors, {"format": "pt"})
     _write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
     pipeline.tokenizer.save(folder / "tokenizer")
-    classes["scheduler"] = ["diffusers", scheduler["_class_name"]]
-    _write_json(folder / _INDEX, classes)
+    index = configs_out.index_fields(scheduler["_class_name"], controlled="controlnet" in parts)
+    _write_json(folder / _INDEX, index)
 
 
 def save_file(pipeline: Pipeline, path: Path) -> None:

@@ -9,6 +9,23 @@ from common.latent_diffusion.config import HintConfig, ScheduleConfig, TextConfi
 from common.latent_diffusion.configs import SAMPLERS, block_kind
 
 
+def index_fields(scheduler: str, *, controlled: bool) -> dict[str, Any]:
+    """Return the model_index.json of a model: the class of each part."""
+    name = "StableDiffusionControlNetPipeline" if controlled else "StableDiffusionPipeline"
+    return {
+        "_class_name": name,
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", scheduler],
+        **({"controlnet": ["diffusers", "ControlNetModel"]} if controlled else {}),
+        "safety_checker": [None, None],
+        "feature_extractor": [None, None],
+        "requires_safety_checker": False,
+    }
+
+
 def unet_fields(config: UNetConfig) -> dict[str, Any]:
     """Return the config.json of a U-Net."""
     down = [block_kind("Down", attends) for attends in config.attention]

@@ -1,13 +1,13 @@
 """Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762, eq. 1), in the form that is fastest.
 
-A GPU has a kernel for it (cuDNN's) where it computes in half precision. On a CPU, tables of
-scores that do not fit its cache are computed one head and a few hundred queries at a time, forward
-and again in the backward pass: a sixth of the time for 4096 tokens, and no gigabyte of scores.
+Large tables of scores are never held whole: a GPU has cuDNN's kernel, where it computes in half
+precision; a CPU computes one head and a few hundred queries at a time, forward and again in the
+backward pass, in a sixth of the time for 4096 tokens.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from common.nn.linear import linear
 
 Heads = Float[Array, "batch tokens heads head_features"]
 _CHUNK = 512  # queries at a time
-_LARGE = 1024 * 1024  # scores of a head from which on they are computed in chunks
+_LARGE = 1024 * 1024  # scores of a head from which on they are not held whole
 _CUDNN_HEAD_FEATURES = 128  # at most, in its forward and backward pass
 
 
@@ -71,20 +71,17 @@ def attention(
 
     In a `causal` one no token sees a later one.
     """
-    tokens, keys = query.shape[1], key.shape[1]
-    if cpu_forms.on_cpu():
-        if tokens * keys >= _LARGE and tokens % _CHUNK == 0 and not causal:
-            return _in_chunks(query, key, value)
-    elif jax.default_backend() == "gpu" and _cudnn_has(query):
-        return jax.nn.dot_product_attention(
-            query, key, value, is_causal=causal, implementation="cudnn"
-        )
-    return jax.nn.dot_product_attention(query, key, value, is_causal=causal)
+    large = query.shape[1] * key.shape[1] >= _LARGE
+    if large and cpu_forms.on_cpu() and query.shape[1] % _CHUNK == 0 and not causal:
+        return _in_chunks(query, key, value)
+    kernel: Literal["cudnn"] | None = "cudnn" if large and _cudnn_has(query) else None
+    return jax.nn.dot_product_attention(query, key, value, is_causal=causal, implementation=kernel)
 
 
 def _cudnn_has(query: Heads) -> bool:
     half = query.dtype in (jnp.bfloat16, jnp.float16)
-    return half and query.shape[3] % 8 == 0 and query.shape[3] <= _CUDNN_HEAD_FEATURES
+    fits = query.shape[3] % 8 == 0 and query.shape[3] <= _CUDNN_HEAD_FEATURES
+    return jax.default_backend() == "gpu" and half and fits
 
 
 def _in_chunks(query: Heads, key: Array, value: Array) -> Heads:

@@ -2,9 +2,10 @@
 
 ::
 
-    with Training(unit.folder, state, source, Length(epochs, batch_size, seed), label) as training:
+    length = Length(epochs, batch_size, log_every, checkpoint_minutes)
+    with Training(folder, state, source, length, seed=seed, label=label) as training:
         for report in training.reports(step, key):
-            if report.epoch_ends:
+            if report.epoch is not None:
                 report["validation_loss"] = validate(training.state)
             training.record(report)
 """
