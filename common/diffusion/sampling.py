@@ -274,6 +274,7 @@ def _in_chunks(
     """Return what `_whole` does, `chunk` steps a program; `on_chunk` sees the `kept` images."""
     count, watched = len(process.sampler.times), on_chunk is not None
     state, frames = _begin_alone(process, shape, every)
+    process = process._replace(begun={}, start=None)  # however it began, the chunks are the same
     for start in range(first, count, chunk):
         stop = min(start + chunk, count)
         state, frames, estimate = _chunk(

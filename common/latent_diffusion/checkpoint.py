@@ -52,7 +52,7 @@ def load(
     weights: str | Path,
     *,
     controlnet: str | Path | None = None,
-    config: LatentDiffusionConfig | None = None,
+    config: LatentDiffusionConfig | str | Path | None = None,
     dtype: str = "float32",
     weights_dtype: str | None = None,
 ) -> Pipeline:
@@ -61,7 +61,8 @@ def load(
     Args:
         weights: a folder of diffusers' layout, a single file, or a name given to `just weights`.
         controlnet: the same for a ControlNet; by default the model's own, if it has one.
-        config: sizes of a single file; Stable Diffusion 1.5's by default. A folder has its own.
+        config: sizes of a single file, or a folder of diffusers' layout, or its registered name,
+            that has them, and the tokenizer; Stable Diffusion 1.5's by default.
         dtype: that layers compute in: float32, bfloat16, float16.
         weights_dtype: that weights are kept in, by default `dtype`.
 
@@ -72,11 +73,14 @@ def load(
     if path.is_dir():
         pipeline, own = _load_folder(path, dtype, kept)
     else:
-        pipeline, own = _load_file(path, config or LatentDiffusionConfig(), dtype, kept)
-    _check_sizes(path, pipeline)
+        if isinstance(config, str | Path):
+            sizes, tokenizer = _read_folder(registered_path(config), dtype)
+        else:
+            sizes, tokenizer = config or LatentDiffusionConfig(), Tokenizer.published()
+        pipeline, own = _load_file(path, sizes, tokenizer, dtype, kept)
     if controlnet := controlnet or own:
-        sizes, hint = replace(pipeline.config.unet, dtype=dtype), pipeline.config.hint
-        pipeline.controlnet, hint = load_controlnet(controlnet, sizes, dtype, kept, hint=hint)
+        unet, hint = replace(pipeline.config.unet, dtype=dtype), pipeline.config.hint
+        pipeline.controlnet, hint = load_controlnet(controlnet, unet, dtype, kept, hint=hint)
         halved = 2 ** (len(hint.channels) - 1)
         if halved != pipeline.config.vae.factor:
             raise InputError(
@@ -87,33 +91,39 @@ def load(
     return pipeline
 
 
-def _load_folder(folder: Path, dtype: str, kept: Any) -> tuple[Pipeline, Path | None]:
-    """Return the model in a folder, and its ControlNet's folder if it has one."""
+def _read_folder(folder: Path, dtype: str) -> tuple[LatentDiffusionConfig, Tokenizer]:
+    """Return the sizes and the tokenizer of the model in a folder."""
     if not (folder / _INDEX).is_file():
         raise InputError(f"{folder}: no {_INDEX} in it; give a folder of diffusers' layout")
-    index = configs.read_json(folder / _INDEX)
-    parts: dict[Part, Path] = {part: folder / _FOLDERS[part] for part in _FOLDERS}
-    unet = parts["unet"] / "config.json"
-    vae = configs.read_vae(parts["vae"] / "config.json", dtype)
+    unet = folder / _FOLDERS["unet"] / "config.json"
+    vae = configs.read_vae(folder / _FOLDERS["vae"] / "config.json", dtype)
     config = LatentDiffusionConfig(
         unet=configs.read_unet(unet, dtype),
         vae=vae,
-        text=configs.read_text(parts["text"] / "config.json", dtype),
+        text=configs.read_text(folder / _FOLDERS["text"] / "config.json", dtype),
         schedule=configs.read_schedule(folder / "scheduler" / "scheduler_config.json"),
         side=configs.read_sample_size(unet) * vae.factor,
     )
     tokenizer = Tokenizer.from_folder(folder / "tokenizer")
+    _check_sizes(folder, config, tokenizer)
+    return config, tokenizer
+
+
+def _load_folder(folder: Path, dtype: str, kept: Any) -> tuple[Pipeline, Path | None]:
+    """Return the model in a folder, and its ControlNet's folder if it has one."""
+    config, tokenizer = _read_folder(folder, dtype)
     networks = {
-        part: _from_folder(part, parts[part], network, kept)
+        part: _from_folder(part, folder / _FOLDERS[part], network, kept)
         for part, network in _networks(config).items()
     }
-    has_own = index.get("controlnet") not in (None, [None, None])
-    return Pipeline(config, tokenizer, **networks), parts["controlnet"] if has_own else None
+    has_own = configs.read_json(folder / _INDEX).get("controlnet") not in (None, [None, None])
+    own = folder / _FOLDERS["controlnet"] if has_own else None
+    return Pipeline(config, tokenizer, **networks), own
 
 
-def _check_sizes(path: Path, pipeline: Pipeline) -> None:
+def _check_sizes(path: Path, config: LatentDiffusionConfig, tokenizer: Tokenizer) -> None:
     """Raise InputError where the parts of a model do not fit together."""
-    unet, vae, text = pipeline.config.unet, pipeline.config.vae, pipeline.config.text
+    unet, vae, text = config.unet, config.vae, config.text
     if not unet.in_channels == unet.out_channels == vae.latent_channels:
         raise InputError(
             f"{path}: the U-Net takes {unet.in_channels} channels and gives {unet.out_channels}, "
@@ -124,7 +134,6 @@ def _check_sizes(path: Path, pipeline: Pipeline) -> None:
             f"{path}: the U-Net expects {unet.context_features} text features, the text encoder "
             f"has {text.features}; give parts of one model"
         )
-    tokenizer = pipeline.tokenizer
     if tokenizer.size > text.vocabulary or tokenizer.length > text.positions:
         raise InputError(
             f"{path}: the tokenizer gives {tokenizer.length} of {tokenizer.size} ids, the text "
@@ -158,7 +167,7 @@ def _from_folder(part: Part, folder: Path, network: Network, kept: Any) -> Netwo
 
 
 def _load_file(
-    path: Path, config: LatentDiffusionConfig, dtype: str, kept: Any
+    path: Path, config: LatentDiffusionConfig, tokenizer: Tokenizer, dtype: str, kept: Any
 ) -> tuple[Pipeline, Path | None]:
     """Return the model in a single file, and the file again if a ControlNet is in it."""
     config = replace(
@@ -167,6 +176,7 @@ def _load_file(
         vae=replace(config.vae, dtype=dtype),
         text=replace(config.text, dtype=dtype),
     )
+    _check_sizes(path, config, tokenizer)
     with open_tensors(path) as tensors:
         prefixes = tuple(PREFIXES.values())
         stray = [n for n in tensors if not n.startswith(prefixes) and not names.is_no_weight(n)]
@@ -180,7 +190,7 @@ def _load_file(
             for part, network in _networks(config).items()
         }
         has_own = any(name.startswith(PREFIXES["controlnet"]) for name in tensors)
-    return Pipeline(config, Tokenizer.published(), **networks), path if has_own else None
+    return Pipeline(config, tokenizer, **networks), path if has_own else None
 
 
 def load_controlnet(
@@ -225,12 +235,13 @@ def _filled(
     def ignored(name: str) -> bool:
         return names.is_no_weight(name) or not (bare or name.startswith(prefix))
 
+    # cast on the host: on the device each shape would be compiled, and both types be held
     dimensions = {path: len(v.shape) for path, v in nnx.to_flat_state(nnx.state(network))}
     state = by_name.load_by_name(
         network,
         tensors,
         name_of,
-        lambda path, array: names.to_ours(path, array, dimensions[path]),
+        lambda path, array: names.to_ours(path, array, dimensions[path]).astype(kept, order="C"),
         str(tensors.path),
         ignored=ignored,
         dtype=kept,
@@ -240,7 +251,7 @@ def _filled(
 
 def save_folder(pipeline: Pipeline, folder: Path) -> None:
     """Write the model as a folder of diffusers' layout, its index last."""
-    config = pipeline.config
+    config, added = pipeline.config, len(pipeline.tokenizer.vocabulary.added)
     # of a model that lay here, what would be read in place of what is written
     (folder / _INDEX).unlink(missing_ok=True)
     (folder / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)
@@ -249,7 +260,7 @@ def save_folder(pipeline: Pipeline, folder: Path) -> None:
     parts: dict[Part, tuple[nnx.Module, dict[str, Any]]] = {
         "unet": (pipeline.unet, unet | {"sample_size": config.side // config.vae.factor}),
         "vae": (pipeline.vae, configs_out.vae_fields(config.vae)),
-        "text": (pipeline.text, configs_out.text_fields(config.text)),
+        "text": (pipeline.text, configs_out.text_fields(config.text, added)),
     }
     if pipeline.controlnet is not None and config.hint is not None:
         fields = configs_out.controlnet_fields(config.unet, config.hint)

@@ -59,7 +59,6 @@ _SCHEDULE_FIXED = {
     "lower_order_final": True,
     "final_sigmas_type": "zero",
     "variance_type": "fixed_small",
-    "disable_corrector": [],
 }
 # fields that diffusers takes for something else where they are absent
 _SCHEDULE_STATED = {

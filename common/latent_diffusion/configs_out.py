@@ -80,8 +80,8 @@ def vae_fields(config: VAEConfig) -> dict[str, Any]:
     }
 
 
-def text_fields(config: TextConfig) -> dict[str, Any]:
-    """Return the config.json of a text encoder."""
+def text_fields(config: TextConfig, added: int = 0) -> dict[str, Any]:
+    """Return the config.json of a text encoder, whose last `added` words a user brought."""
     return {
         "architectures": ["CLIPTextModel"],
         "model_type": "clip_text_model",
@@ -92,8 +92,8 @@ def text_fields(config: TextConfig) -> dict[str, Any]:
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
         "hidden_act": config.activation,
-        "bos_token_id": config.vocabulary - 2,
-        "eos_token_id": config.vocabulary - 1,
+        "bos_token_id": config.vocabulary - added - 2,
+        "eos_token_id": config.vocabulary - added - 1,
     }
 
 

@@ -41,6 +41,7 @@ from common.pretrained.tensor_files import TensorFile, open_tensors, save_tensor
 
 Networks = Pipeline | Mapping[Part, nnx.Module]  # "unet" and "text" of a mapping
 _OWNERS: dict[Part, str] = {"unet": "unet", "text": "text_encoder"}  # in diffusers' names
+_IN_FOLDERS = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 _METADATA = "lora_adapter_metadata"  # what diffusers calls peft's settings in a file
 _MATRIX = re.compile(
     r"(.+?)[._]lora(?:_linear_layer)?[._](down|up|A|B)(?:\.[^.]+)?\.weight"  # an adapter's name
@@ -71,17 +72,28 @@ def load_lora(networks: Networks, path: str | Path, *, alpha: float | int | None
 
     Args:
         networks: without adaptations on what the file adapts.
-        path: of the file, or the name that it was registered under.
+        path: of the file, of the folder that diffusers or peft saved it in, or the name that it was
+            registered under.
         alpha: of the layers whose alpha neither the file says nor an adapter_config.json beside
             it; if None, it is the rank, as in diffusers.
 
     Raises:
         InputError: before anything is changed, for what a plain LoRA of this model has not.
     """
-    with open_tensors(registered_path(path)) as tensors:
+    with open_tensors(_file(registered_path(path))) as tensors:
         found = _adaptations(tensors, _layers(networks), alpha)
     for part, adaptations in found.items():
         set_lora(_parts(networks)[part], adaptations)
+
+
+def _file(path: Path) -> Path:
+    """Return the file of this path, or in the folder of this path."""
+    if not path.is_dir():
+        return path
+    found = next(filter(Path.is_file, (path / name for name in _IN_FOLDERS)), None)
+    if found is None:
+        raise InputError(f"{path}: neither {' nor '.join(_IN_FOLDERS)} in it; give a LoRA file")
+    return found
 
 
 def save_lora(networks: Networks, path: Path) -> None:

@@ -5,7 +5,8 @@ optimizer's state and the moving average are of the trained parameters alone. As
 `common.training.loop`, a step is ``step(state, batch, index, key, fixed)``::
 
     graph, trained, rest = nnx.split(unet, LoRAParam, ...)
-    step = data_parallel(make_step(unet_prediction(graph), Objective(), optimizer), mesh)
+    step = make_step(unet_prediction(graph), Objective(), optimizer)
+    step = data_parallel(step, mesh, save_memory=True)
     state = State(trained, optimizer.init(trained))
     state, value = step(state, batch, index, key, Fixed(rest, schedule, empty))
 

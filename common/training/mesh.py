@@ -1,5 +1,6 @@
 """Data parallelism: a 1-D mesh of devices, the batch split over it, the state on all of them."""
 
+import functools
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -62,8 +63,13 @@ def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
     return jax.tree.map(place, tree)
 
 
-def data_parallel(step: Callable, mesh: Mesh, donate: bool = True) -> Callable:
+def data_parallel(
+    step: Callable, mesh: Mesh, donate: bool = True, save_memory: bool = False
+) -> Callable:
     """Return `step(state, batch, …)` compiled for the mesh; `donate`: the old state's memory goes.
+
+    `save_memory` concerns the CPU, whose programs would else turn the kernels of all convolutions
+    for the backward pass at once: of a large network, as much memory again as its weights.
 
     The batch is split by rows, everything else that goes in and all that comes out is whole on
     every device. A mean over the batch inside `step` is a mean over all devices: XLA adds the
@@ -76,7 +82,24 @@ def data_parallel(step: Callable, mesh: Mesh, donate: bool = True) -> Callable:
         in_shardings=(whole, NamedSharding(mesh, PartitionSpec(AXIS)), *[whole] * others),
         out_shardings=whole,
         donate_argnums=(0,) if donate else (),
+        compiler_options=least_memory() if save_memory else None,
     )
+
+
+@functools.cache
+def least_memory() -> dict[str, str] | None:
+    """Return the compiler options of a program that is scheduled for memory; None: there are none.
+
+    For XLA's CPU backend, where the installed one knows them.
+    """
+    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0).compile()
+    except Exception:  # an older or newer XLA, which names what it does not know
+        return None
+    return options
 
 
 def initialize_distributed(

@@ -225,7 +225,7 @@ optimizer = optax.sgd(1e-2)
 from common.training.mesh import data_mesh, data_parallel, shard
 mesh = data_mesh()
 step = module.make_step(module.unet_prediction(graph), module.Objective(), optimizer, parts=2)
-step = data_parallel(step, mesh, donate=False)
+step = data_parallel(step, mesh, donate=False, save_memory=True)
 state = module.State(trained, optimizer.init(trained))
 batch = shard(mesh, module.batch(8))
 state, loss = step(state, batch, np.int32(0), module.KEY, fixed)

@@ -22,8 +22,12 @@ from common.latent_diffusion.lora import (
     remove_lora,
 )
 from common.latent_diffusion.lora_files import load_lora, save_lora
+from common.latent_diffusion.pipeline import Pipeline
+from common.latent_diffusion.tokenizer import Tokenizer
+from common.latent_diffusion.vocabulary import Vocabulary
 from common.pretrained.tensor_files import open_tensors, save_tensors
 from tests.common.latent_diffusion.golden import (
+    TINY,
     draw,
     network,
     relative_error,
@@ -106,6 +110,18 @@ def test_saved_and_loaded_is_the_same(networks, file, tmp_path, form):
         jax.tree.map(
             np.testing.assert_array_equal, nnx.state(networks[part]), nnx.state(again[part])
         )
+
+
+def test_pipelines_are_taken_as_their_networks_are(networks, file, tmp_path):
+    tokenizer = Tokenizer(Vocabulary({}, {}, "", {}))
+    pipeline = Pipeline(TINY, tokenizer, networks["text"], networks["unet"], network("vae"))
+    load_lora(pipeline, file("older"))
+    save_lora(pipeline, tmp_path / "pipeline.safetensors")
+    save_lora(networks, tmp_path / "networks.safetensors")
+    assert adapted_layers(networks["unet"])
+    assert adapted_layers(networks["text"])
+    first, second = (tmp_path / f"{name}.safetensors" for name in ("pipeline", "networks"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_saved_file_is_as_diffusers_writes_it(networks, file, tmp_path):
@@ -336,3 +352,13 @@ def test_half_precision_is_read(networks, tmp_path):
     load_lora(networks, tmp_path / "a.safetensors")
     (layer,) = adapted_layers(networks["unet"]).values()
     assert layer.lora_a.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("form", ["peft", FORMS[0]])
+def test_folder_that_diffusers_or_peft_saved_is_read(networks, file, form):
+    path = file(form)
+    load_lora(networks, path.parent)
+    assert adapted_layers(networks["unet"])
+    path.unlink()
+    with pytest.raises(InputError, match="nor adapter_model"):
+        load_lora({part: network(part) for part in networks}, path.parent)
