@@ -190,7 +190,9 @@ class UpsampleConv(nnx.Module):
         """Return the convolution of the upsampled `x` in the compute type."""
         dtype = self.dtype or jnp.float32
         x, kernel = x.astype(dtype), self.kernel[...].astype(dtype)
-        if cpu_forms.on_cpu():
+        # to add the kernel's taps up would cost more than they save where there are few pixels
+        few = cpu_forms.is_wide(kernel, x.shape[0] * x.shape[1] * x.shape[2])
+        if cpu_forms.on_cpu() and not few:
             y = cpu_forms.upsampled(x, kernel)
         else:
             y = conv(upsample_nearest(x, 2), kernel)

@@ -283,3 +283,50 @@ def test_equal_largest_values_share_the_gradient() -> None:
     gradient = jax.grad(lambda x: layers.max_pool(x, 2).sum())(jnp.ones((1, 5, 4, 1)))
     np.testing.assert_array_equal(gradient[0, :4, :, 0], np.full((4, 4), 0.25))
     np.testing.assert_array_equal(gradient[0, 4], 0)  # no window reaches the last row
+
+
+@pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 0), (0, 0)), ((1, 0), (0, 1))])
+def test_wide_kernels_over_few_pixels_give_the_same_values_and_gradients(monkeypatch, pads):
+    monkeypatch.setattr(cpu_forms, "_WIDE", 6 * 5)
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.standard_normal((2, 5, 4, 6)), jnp.float32)
+    kernel = jnp.asarray(random.standard_normal((3, 3, 6, 5)), jnp.float32)
+    forms = (cpu_forms.plain, cpu_forms._convolution)
+
+    def derivatives(form):
+        def loss(x, kernel):
+            return jnp.sum(jnp.tanh(form(x, kernel, pads)))
+
+        def penalty(x, kernel):  # of the gradient, as some discriminators learn by
+            return jnp.sum(jax.grad(loss)(x, kernel) ** 2)
+
+        return [
+            form(x, kernel, pads),
+            *jax.grad(loss, (0, 1))(x, kernel),
+            *jax.grad(penalty, (0, 1))(x, kernel),
+        ]
+
+    assert "custom_vjp_call" in str(jax.make_jaxpr(lambda *a: forms[0](*a, pads))(x, kernel))
+    for ours, theirs in zip(*map(derivatives, forms), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_gradient_for_the_input_of_a_wide_kernel_does_not_turn_it_over():
+    x, kernel = jnp.ones((1, 4, 4, 1024)), jnp.ones((3, 3, 1024, 1024))
+
+    def text(pixels):
+        x = jnp.ones((1, pixels, 4, 1024))
+        loss = jax.grad(lambda x, kernel: (cpu_forms.plain(x, kernel, ((1, 1), (1, 1))) ** 2).sum())
+        return jax.jit(loss).lower(x, kernel).compile().as_text()
+
+    assert "reverse" in text(64)
+    assert "reverse" not in text(x.shape[1])
+
+
+def test_upsampling_by_a_wide_kernel_is_the_same(monkeypatch):
+    layer = layers.UpsampleConv(6, 5, rngs=nnx.Rngs(0))
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 4, 6)), jnp.float32)
+    merged = layer(x)
+    monkeypatch.setattr(cpu_forms, "_WIDE", 6 * 5)
+    monkeypatch.setattr(cpu_forms, "upsampled", None)
+    np.testing.assert_allclose(layer(x), merged, atol=1e-5)
