@@ -7,7 +7,7 @@ backward pass, in a sixth of the time for 4096 tokens.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from common.nn.linear import linear
 Heads = Float[Array, "batch tokens heads head_features"]
 _CHUNK = 512  # queries at a time
 _LARGE = 1024 * 1024  # scores of a head from which on they are not held whole
-_CUDNN_HEAD_FEATURES = 128  # at most, in its forward and backward pass
+_CUDNN_HEAD_FEATURES = 128  # at most
 
 
 class Attention(nnx.Module):
@@ -71,17 +71,36 @@ def attention(
 
     In a `causal` one no token sees a later one.
     """
-    large = query.shape[1] * key.shape[1] >= _LARGE
-    if large and cpu_forms.on_cpu() and query.shape[1] % _CHUNK == 0 and not causal:
+    large = query.shape[1] * key.shape[1] >= _LARGE and not causal
+    if large and cpu_forms.on_cpu() and query.shape[1] % _CHUNK == 0:
         return _in_chunks(query, key, value)
-    kernel: Literal["cudnn"] | None = "cudnn" if large and _cudnn_has(query) else None
-    return jax.nn.dot_product_attention(query, key, value, is_causal=causal, implementation=kernel)
+    if large and _cudnn_has(query):
+        return _by_cudnn(query, key, value)
+    return jax.nn.dot_product_attention(query, key, value, is_causal=causal)
 
 
 def _cudnn_has(query: Heads) -> bool:
     half = query.dtype in (jnp.bfloat16, jnp.float16)
     fits = query.shape[3] % 8 == 0 and query.shape[3] <= _CUDNN_HEAD_FEATURES
     return jax.default_backend() == "gpu" and half and fits
+
+
+@jax.custom_vjp
+def _by_cudnn(query: Array, key: Array, value: Array) -> Array:
+    return jax.nn.dot_product_attention(query, key, value, implementation="cudnn")
+
+
+def _cudnn_forward(query, key, value):
+    return _by_cudnn(query, key, value), (query, key, value)
+
+
+def _cudnn_backward(kept, gradient):
+    """The scores again, by XLA: with deterministic operations it does not compile cuDNN's."""
+    _, pull = jax.vjp(jax.nn.dot_product_attention, *kept)
+    return pull(gradient)
+
+
+_by_cudnn.defvjp(_cudnn_forward, _cudnn_backward)
 
 
 def _in_chunks(query: Heads, key: Array, value: Array) -> Heads:

@@ -132,12 +132,13 @@ def compare(ask: Ask, ask_theirs: Ask, folder: Path, rounds: int) -> dict:
 def table(result: dict) -> str:
     about, rows = result["machine"], result["rows"]
     first = next(iter(rows.values()))
+    rounds = min(len(row["seconds"]["jax"]) for row in rows.values())
     lines = [
         "# Latent diffusion: JAX against diffusers",
         "",
         f"{about['cpu']}, {about['threads']} threads on either side; JAX {about['jax']}, "
         f"{first['torch']}, eager, float32. Same weights (from a formula) and inputs, in turn; "
-        f"medians of {len(first['seconds']['jax'])} rounds. A ratio below 1 means that JAX is "
+        f"medians of at least {rounds} rounds. A ratio below 1 means that JAX is "
         "faster. Compilation, tracing included, is that of a new process with an empty cache and "
         "with a filled one. What both sides computed last differs by the norm of the difference, "
         "as a share.",

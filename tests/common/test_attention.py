@@ -71,3 +71,36 @@ def test_causal_and_small_tables_are_whole(in_chunks):
 def test_published_sizes_are_computed_in_chunks():
     # 64 x 64 and 32 x 32 pixels of Stable Diffusion; not the 24 x 32 of camcan's lowest level
     assert 1024 * 1024 >= module._LARGE > 768 * 768
+
+
+def test_kernel_of_cudnn_is_for_the_forward_pass_alone(monkeypatch):
+    asked, inner = [], jax.nn.dot_product_attention
+
+    def recorded(*inputs, implementation=None, **options):
+        asked.append(implementation)
+        return inner(*inputs, **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", recorded)
+    monkeypatch.setattr(module, "_LARGE", 1)
+    monkeypatch.setattr(module.cpu_forms, "on_cpu", lambda: False)
+    monkeypatch.setattr(module, "_cudnn_has", lambda query: True)
+    inputs = drawn(24, 10)
+    ours, theirs = (
+        jax.value_and_grad(lambda *x, f=f: (f(*x) ** 2).sum(), argnums=(0, 1, 2))(*inputs)
+        for f in (attention, plain)
+    )
+    for one, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert asked == ["cudnn", None]
+    attention(*inputs, causal=False)
+    assert asked[-1] == "cudnn"
+
+
+def test_kernel_of_cudnn_is_asked_for_where_it_works(monkeypatch):
+    half = drawn(4, 4, jnp.bfloat16)[0]
+    assert not module._cudnn_has(half)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert module._cudnn_has(half)
+    assert not module._cudnn_has(half.astype(jnp.float32))
+    assert not module._cudnn_has(half[..., :4])
+    assert not module._cudnn_has(jnp.zeros((1, 4, 1, 160), jnp.bfloat16))
