@@ -3,12 +3,25 @@
 import os
 import shutil
 
+import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from common.latent_diffusion.checkpoint import load
 from common.latent_diffusion.tokenizer import Tokenizer
 from tests.common.latent_diffusion.models import write_folder
 from tests.common.latent_diffusion.small import small_pipeline, small_tokenizer
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _programs_are_kept(tmp_path_factory):
+    """Keep compiled programs for the tests of this folder: many compile the same networks."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compilation")))
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="session")
