@@ -79,8 +79,9 @@ def load(
             sizes, tokenizer = config or LatentDiffusionConfig(), Tokenizer.published()
         pipeline, own = _load_file(path, sizes, tokenizer, dtype, kept)
     if controlnet := controlnet or own:
-        unet, hint = replace(pipeline.config.unet, dtype=dtype), pipeline.config.hint
-        pipeline.controlnet, hint = load_controlnet(controlnet, unet, dtype, kept, hint=hint)
+        pipeline.controlnet, hint = load_controlnet(
+            controlnet, pipeline.config.unet, dtype, kept, hint=pipeline.config.hint
+        )
         halved = 2 ** (len(hint.channels) - 1)
         if halved != pipeline.config.vae.factor:
             raise InputError(
@@ -182,8 +183,9 @@ def _load_file(
         stray = [n for n in tensors if not n.startswith(prefixes) and not names.is_no_weight(n)]
         if stray:
             raise InputError(
-                f"{path}: {len(stray)} tensors of no part of Stable Diffusion 1: "
-                f"{', '.join(map(repr, stray[:3]))}; give a file of this model"
+                f"{path}: "
+                + by_name.listed("tensors of no part of Stable Diffusion 1", [*map(repr, stray)])
+                + "; give a file of this model"
             )
         networks = {
             part: _filled(part, network, tensors, kept, in_single_file=True)
@@ -235,17 +237,8 @@ def _filled(
     def ignored(name: str) -> bool:
         return names.is_no_weight(name) or not (bare or name.startswith(prefix))
 
-    # cast on the host: on the device each shape would be compiled, and both types be held
-    dimensions = {path: len(v.shape) for path, v in nnx.to_flat_state(nnx.state(network))}
-    state = by_name.load_by_name(
-        network,
-        tensors,
-        name_of,
-        lambda path, array: names.to_ours(path, array, dimensions[path]).astype(kept, order="C"),
-        str(tensors.path),
-        ignored=ignored,
-        dtype=kept,
-    )
+    arguments = (name_of, by_name.torch_layout(network), str(tensors.path))
+    state = by_name.load_by_name(network, tensors, *arguments, ignored=ignored, dtype=kept)
     return nnx.merge(nnx.graphdef(network), state)
 
 
@@ -305,5 +298,4 @@ def _flat(network: nnx.Module) -> list[tuple[by_name.Path, np.ndarray]]:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomic(path, json.dumps(content, indent=2) + "\n")

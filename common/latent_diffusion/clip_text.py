@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from common.diffusion.unet.blocks import LAYER_NORM_EPSILON, init_weights
+from common.diffusion.unet.blocks import init_weights
 from common.latent_diffusion.config import TextConfig
 from common.nn.attention import Attention
-from common.nn.linear import linear
+from common.nn.linear import layer_norm, linear
 
 _EMBEDDING_SPREAD = 0.02  # standard deviation of untrained embeddings
 
@@ -26,14 +26,13 @@ class TextLayer(nnx.Module):
     """Causal self-attention and a feed-forward layer, each around a skip."""
 
     def __init__(self, config: TextConfig, **options: Any):
-        norm: Any = {"epsilon": LAYER_NORM_EPSILON, "use_fast_variance": False, **options}
         features = config.features
         self.activation = config.activation
-        self.norm1 = nnx.LayerNorm(features, **norm)
+        self.norm1 = layer_norm(features, **options)
         self.attention = Attention(
             features, features, config.heads, bias=True, causal=True, **options
         )
-        self.norm2 = nnx.LayerNorm(features, **norm)
+        self.norm2 = layer_norm(features, **options)
         self.ff_in = linear(features, config.hidden_features, **options)
         self.ff_out = linear(config.hidden_features, features, **options)
 
@@ -62,9 +61,7 @@ class TextEncoder(nnx.Module):
             for count in (config.vocabulary, config.positions)
         )
         self.layers = nnx.List([TextLayer(config, **options) for _ in range(config.layers)])
-        self.norm_out = nnx.LayerNorm(
-            config.features, epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, **options
-        )
+        self.norm_out = layer_norm(config.features, **options)
         init_weights(self, rngs, zero=())
 
     def __call__(self, ids: Int[Array, "batch tokens"]) -> Float[Array, "batch tokens features"]:

@@ -60,7 +60,7 @@ class ControlNet(UNetEncoder):
         self.to_skips = nnx.List([linear(size, size, **options) for size in config.skip_channels])
         self.to_middle = linear(last, last, **options)
         init_weights(self, rngs, ZERO)
-        zero: Any = (*self.to_skips, self.to_middle, self.hint.conv_out)
+        zero: Any = (*self.to_skips, self.to_middle)  # the hint's last layer is, as all `conv_out`
         for layer in zero:
             for parameter in (layer.kernel, layer.bias):
                 parameter[...] = jnp.zeros_like(parameter[...])

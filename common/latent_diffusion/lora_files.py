@@ -33,7 +33,7 @@ from common.latent_diffusion.lora import (
     lora_of,
     set_lora,
 )
-from common.latent_diffusion.names import Part, diffusers_name, from_ours, to_ours
+from common.latent_diffusion.names import Part, diffusers_name, from_ours
 from common.latent_diffusion.pipeline import Pipeline
 from common.nn import by_name
 from common.pretrained.registered import registered_path
@@ -57,7 +57,6 @@ _FOREIGN = {
     "Stable Diffusion XL": re.compile(r"lora_te[12]_|text_encoder_2\."),
 }
 _LITERAL = re.compile(r"\^?(?:\w|\\?\.)+\$?")
-_LISTED = 3  # names that an error line lists
 
 
 class _Layer(NamedTuple):
@@ -155,7 +154,10 @@ def _adaptations(
     found: dict[Part, dict[by_name.Path, Adaptation]] = {}
     for key, of_layer in names.items():
         layer, kernel = layers[key], (*layers[key].path, "kernel")
-        a, b = (to_ours(kernel, tensors[of_layer[half]], 2) for half in ("down", "up"))
+        a, b = (
+            by_name.from_torch_parameter(kernel, tensors[of_layer[half]], 2)
+            for half in ("down", "up")
+        )
         rank = a.shape[1]
         stated: float | None
         if "alpha" in of_layer:
@@ -228,9 +230,8 @@ def _fits(down: Sequence[int], up: Sequence[int], layer: nnx.Linear | LoRALinear
 
 def _refuse(tensors: TensorFile, fault: str, names: Sequence[str], advice: str) -> None:
     if names:
-        more = ", ..." if len(names) > _LISTED else ""
-        listed = ", ".join(repr(name[:200]) for name in names[:_LISTED])
-        raise InputError(f"{tensors.path}: {len(names)} {fault}: {listed}{more}; {advice}")
+        listed = by_name.listed(fault, [repr(name[:200]) for name in names])
+        raise InputError(f"{tensors.path}: {listed}; {advice}")
 
 
 def _read_settings(tensors: TensorFile) -> dict[Part, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from common.nn.by_name import Path, from_torch_kernel
+from common.nn.by_name import Path
 
 Part = Literal["unet", "controlnet", "vae", "text"]
 PREFIXES: dict[Part, str] = {
@@ -228,17 +228,6 @@ def _replace_word(name: str, words: dict[str, str]) -> str:
         if f".{ours}." in name:
             return name.replace(f".{ours}.", f".{theirs}.")
     return name
-
-
-def to_ours(path: Path, array: np.ndarray, dimensions: int) -> np.ndarray:
-    """Return a tensor of PyTorch's layout as our parameter at `path`, which has `dimensions`.
-
-    A 1x1 convolution of theirs is a linear layer of ours.
-    """
-    if path[-1] != "kernel":
-        return array
-    kernel = from_torch_kernel(array)
-    return kernel[0, 0] if kernel.ndim > dimensions and kernel.shape[:2] == (1, 1) else kernel
 
 
 def from_ours(name: str, path: Path, array: np.ndarray) -> np.ndarray:

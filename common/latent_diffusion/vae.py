@@ -11,6 +11,7 @@ deviation about 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -95,17 +96,10 @@ class Encoder(nnx.Module):
     """Images to the mean and logarithm of the variance of their latents, before `quant`."""
 
     def __init__(self, config: VAEConfig, **options: Any):
-        channels, groups = config.channels, config.groups
+        channels, features, groups = config.channels, config.channels[-1], config.groups
         self.conv_in = convolution(config.image_channels, channels[0], **options)
-        features, levels = channels[0], []
-        for level, width in enumerate(channels):
-            blocks = []
-            for _ in range(config.residual_blocks):
-                blocks.append(ResidualBlock(features, width, None, groups, **options))
-                features = width
-            last = level == len(channels) - 1
-            levels.append(Level(blocks, None if last else _halving(features, **options)))
-        self.down = nnx.List(levels)
+        blocks = config.residual_blocks
+        self.down = _levels(channels, blocks, groups, _halving, **options)
         self.middle = Middle(features, groups, **options)
         self.norm_out = GroupNorm(features, groups, epsilon=NORM_EPSILON, silu=True, **options)
         self.conv_out = convolution(features, 2 * config.latent_channels, **options)
@@ -125,18 +119,11 @@ class Decoder(nnx.Module):
     """Latents, after `post_quant`, to images."""
 
     def __init__(self, config: VAEConfig, **options: Any):
-        channels, groups = config.channels[::-1], config.groups
-        features, levels = channels[0], []
-        self.conv_in = convolution(config.latent_channels, features, **options)
-        self.middle = Middle(features, groups, **options)
-        for level, width in enumerate(channels):
-            blocks = []
-            for _ in range(config.residual_blocks + 1):
-                blocks.append(ResidualBlock(features, width, None, groups, **options))
-                features = width
-            last = level == len(channels) - 1
-            levels.append(Level(blocks, None if last else upsampling(features, **options)))
-        self.up = nnx.List(levels)
+        channels, features, groups = config.channels[::-1], config.channels[0], config.groups
+        self.conv_in = convolution(config.latent_channels, channels[0], **options)
+        self.middle = Middle(channels[0], groups, **options)
+        blocks = config.residual_blocks + 1
+        self.up = _levels(channels, blocks, groups, upsampling, **options)
         self.norm_out = GroupNorm(features, groups, epsilon=NORM_EPSILON, silu=True, **options)
         self.conv_out = convolution(features, config.image_channels, **options)
 
@@ -190,3 +177,18 @@ def to_unit_range(images: Images) -> Images:
 
 def _halving(features: int, **options: Any) -> Conv:
     return Conv(features, features, 3, stride=2, padding=0, kernel_init=ZEROS, **options)
+
+
+def _levels(
+    channels: tuple[int, ...], count: int, groups: int, resample: Callable, **options: Any
+) -> nnx.List:
+    """Return the resolutions one after the other, each of `count` blocks, and the ways between."""
+    features, levels = channels[0], []
+    for level, width in enumerate(channels):
+        blocks = []
+        for _ in range(count):
+            blocks.append(ResidualBlock(features, width, None, groups, **options))
+            features = width
+        last = level == len(channels) - 1
+        levels.append(Level(blocks, None if last else resample(features, **options)))
+    return nnx.List(levels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -46,12 +46,14 @@ def load_by_name(
             continue
         array = _converted(convert, path, arrays[name])
         if array is not None and array.shape == variable.shape:
-            loaded.append((path, variable.replace(jnp.asarray(array, dtype or variable.dtype))))
+            # cast on the host: on the device each shape would be compiled, and both types be held
+            array = array.astype(dtype or variable.dtype, order="C", copy=False)
+            loaded.append((path, variable.replace(jnp.asarray(array))))
         else:
             shapes = f"{np.shape(arrays[name])}, the network's is {tuple(variable.shape)} (ours)"
             misfits.append(f"{name!r} is {shapes}")
     faults = {"missing": missing, "unused": unused, "of another shape": misfits}
-    if lines := [_listed(fault, items) for fault, items in faults.items() if items]:
+    if lines := [listed(fault, items) for fault, items in faults.items() if items]:
         raise InputError(f"{what}: {'; '.join(lines)}; check the config of the network")
     return nnx.from_flat_state(loaded)
 
@@ -63,9 +65,27 @@ def _converted(convert: Convert, path: Path, array: np.ndarray) -> np.ndarray | 
         return None
 
 
-def _listed(fault: str, items: list[str]) -> str:
+def listed(fault: str, items: Sequence[str]) -> str:
+    """Return how many items have a fault, and the first of them, as a part of an error line."""
     more = ", ..." if len(items) > _LISTED else ""
     return f"{len(items)} {fault}: {', '.join(items[:_LISTED])}{more}"
+
+
+def torch_layout(network: nnx.Module) -> Convert:
+    """Return what brings tensors of PyTorch's layout into that of the network's parameters."""
+    dimensions = {path: len(v.shape) for path, v in nnx.to_flat_state(nnx.state(network))}
+    return lambda path, array: from_torch_parameter(path, array, dimensions[path])
+
+
+def from_torch_parameter(path: Path, array: np.ndarray, dimensions: int) -> np.ndarray:
+    """Return a tensor of PyTorch's as our parameter at `path`, which has so many dimensions.
+
+    A 1x1 convolution of theirs may be a linear layer of ours.
+    """
+    if path[-1] != "kernel":
+        return array
+    kernel = from_torch_kernel(array)
+    return kernel[0, 0] if kernel.ndim > dimensions and kernel.shape[:2] == (1, 1) else kernel
 
 
 def from_torch_kernel(weight: np.ndarray) -> np.ndarray:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -22,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from common.errors import InputError
+from common.files import atomic
 from common.pretrained.torch_checkpoint import TorchCheckpoint
 
 INDEX = ".index.json"  # ends the name of a list of shards
@@ -171,20 +170,10 @@ def save_tensors(
     Raises InputError for an array of a type that the format has no code for.
     """
     order, header = _header(arrays, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(header)
-            for name, dtype in order.items():
-                file.write(np.asarray(arrays[name], dtype).reshape(-1).view("u1").data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with atomic(path) as file:
+        file.write(header)
+        for name, dtype in order.items():
+            file.write(np.asarray(arrays[name], dtype).reshape(-1).view("u1").data)
 
 
 def _header(

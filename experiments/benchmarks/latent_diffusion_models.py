@@ -30,6 +30,7 @@ from common.latent_diffusion.configs_out import (
 from common.latent_diffusion.controlnet import ControlNet
 from common.latent_diffusion.vae import VAE
 from common.latent_diffusion.vocabulary import END, END_OF_WORD, LETTERS, START, Vocabulary
+from common.nn.by_name import from_torch_parameter
 from experiments.benchmarks.latent_diffusion_sides import weight
 
 Network = TypeVar("Network", bound=nnx.Module)
@@ -72,7 +73,7 @@ def filled(part: names.Part, build: Callable[[], Network], dtype: Any = None) ->
     for path, variable in nnx.to_flat_state(nnx.state(network)):
         name, shape = names.diffusers_name(part, path), variable.shape
         theirs = names.from_ours(name, path, np.broadcast_to(np.float32(0), shape)).shape
-        array = names.to_ours(path, weight(name, theirs), len(shape))
+        array = from_torch_parameter(path, weight(name, theirs), len(shape))
         loaded.append((path, variable.replace(jnp.asarray(array, dtype or variable.dtype))))
     return nnx.merge(nnx.graphdef(network), nnx.from_flat_state(loaded))
 

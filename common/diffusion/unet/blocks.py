@@ -20,11 +20,10 @@ from jaxtyping import Array, Float, Int
 from common.nn.attention import Attention
 from common.nn.conv import Conv, UpsampleConv
 from common.nn.initialization import draw_uniform
-from common.nn.linear import ZEROS, linear
+from common.nn.linear import ZEROS, layer_norm, linear
 from common.nn.normalization import GroupNorm
 
 NORM_EPSILON = 1e-6
-LAYER_NORM_EPSILON = 1e-5  # PyTorch's default
 
 # Initial weights are one draw, cut up in the order of the layers' names, but in a transformer in
 # this one. The order is part of what a seed stands for.
@@ -119,10 +118,7 @@ class TransformerBlock(nnx.Module):
         self, features: int, heads: int, context_features: int, *, dtype: Any, rngs: nnx.Rngs
     ):
         options: Any = {"dtype": dtype, "rngs": rngs}
-        self.norm1, self.norm2, self.norm3 = (
-            nnx.LayerNorm(features, epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, **options)
-            for _ in range(3)
-        )
+        self.norm1, self.norm2, self.norm3 = (layer_norm(features, **options) for _ in range(3))
         self.self_attention = Attention(features, features, heads, **options)
         self.cross_attention = Attention(features, context_features, heads, **options)
         self.ff_in = linear(features, 8 * features, **options)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from flax import nnx
 
-from common.nn.by_name import Path, from_torch_kernel, load_by_name
+from common.nn.by_name import Path, load_by_name, torch_layout
 from papers.camcan_cfg.config import ModelConfig
 from papers.camcan_cfg.models.unet import UNet
 
@@ -62,14 +62,4 @@ def from_monai(weights: Mapping[str, np.ndarray], config: ModelConfig) -> nnx.St
     them. Raises InputError where names or shapes do not fit the config.
     """
     network = nnx.eval_shape(lambda: UNet(config, rngs=nnx.Rngs(0)))
-    flat = nnx.to_flat_state(nnx.state(network))
-    axes = {path: len(parameter.shape) for path, parameter in flat}
-
-    def convert(path: Path, weight: np.ndarray) -> np.ndarray:
-        if weight.ndim == 1:
-            return weight
-        kernel = from_torch_kernel(weight)
-        # a 1x1 convolution of theirs is a linear layer of ours
-        return kernel[0, 0] if kernel.ndim > axes[path] and kernel.shape[:2] == (1, 1) else kernel
-
-    return load_by_name(network, weights, monai_name, convert, "checkpoint")
+    return load_by_name(network, weights, monai_name, torch_layout(network), "checkpoint")

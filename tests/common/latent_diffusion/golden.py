@@ -18,7 +18,7 @@ from common.latent_diffusion.clip_text import TextEncoder
 from common.latent_diffusion.config import HintConfig, LatentDiffusionConfig, TextConfig, VAEConfig
 from common.latent_diffusion.controlnet import ControlNet
 from common.latent_diffusion.vae import VAE
-from common.nn.by_name import load_by_name
+from common.nn.by_name import load_by_name, torch_layout
 from tests.golden.seeded_weights import seeded_weights
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "latent_diffusion.npz")
@@ -69,12 +69,11 @@ def abstract(part: names.Part, config: LatentDiffusionConfig) -> Any:
 @cache
 def network(part: names.Part, config: LatentDiffusionConfig = TINY) -> Any:
     empty, arrays = abstract(part, config), weights(part)
-    dimensions = {path: len(v.shape) for path, v in nnx.to_flat_state(nnx.state(empty))}
     state = load_by_name(
         empty,
         arrays,
         lambda path: next(n for n in names.names_in_folder(part, path) if n in arrays),
-        lambda path, array: names.to_ours(path, array, dimensions[path]),
+        torch_layout(empty),
         part,
     )
     return nnx.merge(nnx.graphdef(empty), state)

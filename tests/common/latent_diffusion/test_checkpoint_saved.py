@@ -1,6 +1,7 @@
 """Models to files: what is written is the same model, and whole or not there."""
 
 import json
+import os
 from dataclasses import replace
 
 import ml_dtypes
@@ -12,7 +13,6 @@ from common.errors import InputError
 from common.latent_diffusion import checkpoint
 from common.latent_diffusion.checkpoint import load, save_folder
 from common.latent_diffusion.textual_inversion import load_embedding
-from common.pretrained import tensor_files
 from tests.common.latent_diffusion.golden import shapes
 from tests.common.latent_diffusion.models import WEIGHTS, assert_same, parameters, single
 
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(pipe, tmp_path, monkeypatch, funct
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tensor_files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         function(pipe, tmp_path / "new" / "model.safetensors")
     assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]

@@ -14,7 +14,7 @@ from flax import nnx
 
 from common.diffusion.losses import denoising_loss
 from common.diffusion.schedule import Schedule
-from common.diffusion.unet.unet import UNet, UNetConfig
+from common.diffusion.unet.unet import UNet
 from common.latent_diffusion.config import HintConfig
 from common.latent_diffusion.controlnet import ControlNet
 from common.latent_diffusion.lora import LoRAParam, add_lora, merge_lora
@@ -28,17 +28,9 @@ from common.latent_diffusion.training import (
     unet_prediction,
 )
 from common.training.state import State
+from tests.common.latent_diffusion.small import SMALL
 
-CONFIG = UNetConfig(
-    in_channels=4,
-    out_channels=4,
-    channels=(8,),
-    attention=(True,),
-    head_channels=(4,),
-    context_features=8,
-    residual_blocks=1,
-    groups=4,
-)
+CONFIG = SMALL.unet
 HINT = HintConfig(channels=(4,))
 SCHEDULE = Schedule.scaled_linear()
 KEY, INDEX = jax.random.key(3), np.int32(0)

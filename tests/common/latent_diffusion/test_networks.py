@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from common.diffusion.unet.blocks import ResidualBlock, SpatialTransformer
-from common.diffusion.unet.unet import UNet, UNetConfig
+from common.diffusion.unet.unet import UNet
 from common.latent_diffusion import names
 from common.latent_diffusion.config import HintConfig, LatentDiffusionConfig
 from common.latent_diffusion.controlnet import ControlNet
@@ -29,6 +29,7 @@ from tests.common.latent_diffusion.golden import (
     shapes,
     thinned,
 )
+from tests.common.latent_diffusion.small import SMALL
 
 PARAMETERS = {
     "unet": 859_520_964,
@@ -187,21 +188,9 @@ def test_text_encoder_equals_transformers():
     assert relative_error(call(network("text"), ids), GOLDEN["text"]) < 1e-5
 
 
-SMALL = UNetConfig(
-    in_channels=4,
-    out_channels=4,
-    channels=(8,),
-    attention=(True,),
-    head_channels=(4,),
-    context_features=8,
-    residual_blocks=1,
-    groups=4,
-)
-
-
 def small(**changes):
     """Return a U-Net of one level and its inputs."""
-    config = replace(SMALL, **changes)
+    config = replace(SMALL.unet, **changes)
     unet = jax.jit(lambda: UNet(config, rngs=nnx.Rngs(0)))()
     unet.conv_out.kernel[...] = jax.random.normal(jax.random.key(0), (3, 3, 8, 4))
     return unet, (draw(1, 2, 4, 8, 8), TIMES, draw(2, 2, 5, 8))
