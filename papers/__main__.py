@@ -49,6 +49,19 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
+class Help(argparse.Action):
+    """Help, with the options of the study that is named before it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any
+    ) -> None:
+        """Print it and end the command."""
+        parser.print_help()
+        if namespace.study is not None:
+            print(f"\n{commands.list_options(studies.load(namespace.study))}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     try:
@@ -112,8 +125,10 @@ def parser() -> argparse.ArgumentParser:
     )
     group = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(name: str, about: str, run: Callable[[argparse.Namespace], Outcome]) -> Parser:
-        command = group.add_parser(name, help=about, description=about)
+    def add(
+        name: str, about: str, run: Callable[[argparse.Namespace], Outcome], **options: Any
+    ) -> Parser:
+        command = group.add_parser(name, help=about, description=about, **options)
         command.set_defaults(command=run)
         command.add_argument("--json", action="store_true", help="print JSON")
         return command
@@ -132,7 +147,8 @@ def parser() -> argparse.ArgumentParser:
     _verify(add("verify", about, _run_verify))
     about = "Tables and figures again, from committed metrics."
     _experiment(add("render", about, lambda o: commands.render_results(o.study, o.experiment)))
-    _predict(add("predict", "Run trained networks on scans of your own.", _run_predict))
+    about = "Run trained networks on scans of your own."
+    _predict(add("predict", about, _run_predict, add_help=False))
     about = "Pretrained weights: what is here, fetch, verify; register your own."
     _weights(add("weights", about, _run_weights))
     return whole
@@ -167,7 +183,7 @@ def _run_verify(options: argparse.Namespace) -> Outcome:
 
 def _run_predict(options: argparse.Namespace) -> Outcome:
     where = (options.checkpoint, options.input, options.out, options.skip_bad)
-    return commands.predict(options.study, studies.load_all, *where)
+    return commands.predict(options.study, studies.load_all, *where, options.option)
 
 
 def _run_weights(options: argparse.Namespace) -> Outcome:
@@ -217,6 +233,10 @@ def _predict(command: Parser) -> None:
     about = "folder for what is predicted, named as the input is"
     command.add_argument("--out", metavar="DIR", type=Path, required=True, help=about)
     command.add_argument("--skip-bad", action="store_true", help="skip bad files")
+    about = "choose what the study offers: see predict STUDY --help; may be repeated"
+    command.add_argument("--option", metavar="NAME=C", action="append", default=[], help=about)
+    about = "show this help, and what the study offers"
+    command.add_argument("-h", "--help", action=Help, nargs=0, help=about)
 
 
 def _weights(command: Parser) -> None:

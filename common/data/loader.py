@@ -33,6 +33,26 @@ class ArraySource:
         return {name: array[position] for name, array in self._arrays.items()}
 
 
+class Unaligned:
+    """Sources whose examples meet at random: `batches` gives each an order of its own.
+
+    An example has the fields of all of them; the shortest source says how many there are.
+    """
+
+    def __init__(self, *sources: Source):
+        self.sources = sources
+
+    def __len__(self) -> int:
+        return min(map(len, self.sources))
+
+    def __getitem__(self, position: Any) -> dict[str, Any]:
+        return _together(tuple(source[position] for source in self.sources))
+
+
+def _together(examples: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+    return {name: value for example in examples for name, value in example.items()}
+
+
 def batches(
     source: Source,
     batch_size: int,
@@ -58,9 +78,18 @@ def batches(
     steps = len(source) // batch_size
     if not steps:
         raise InputError(f"batch_size {batch_size} is larger than the {len(source)} examples")
+    if isinstance(source, Unaligned):
+        orders = [_shuffled(one, [seed, i]) for i, one in enumerate(source.sources)]
+        cut = [order[: steps * batch_size] for order in orders]
+        order = grain.experimental.ZipMapDataset(cut).map(_together)
+    else:
+        order = _shuffled(source, seed)[: steps * batch_size]
+    blocks = order.batch(batch_size // process_count)[process_index::process_count]
+    return iter(blocks.repeat(epochs).to_iter_dataset(grain.ReadOptions(num_threads=0)))
+
+
+def _shuffled(source: Source, seed: int | list[int]) -> grain.MapDataset:
     # Grain shuffles epoch e by seed + e: with the seeds 0, 1, 2 as they are, one run's second
     # epoch would be the next run's first.
     mixed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    order = grain.MapDataset.source(source).shuffle(mixed)[: steps * batch_size]
-    blocks = order.batch(batch_size // process_count)[process_index::process_count]
-    return iter(blocks.repeat(epochs).to_iter_dataset(grain.ReadOptions(num_threads=0)))
+    return grain.MapDataset.source(source).shuffle(mixed)

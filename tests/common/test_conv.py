@@ -1,7 +1,11 @@
-"""The CPU's forms of convolution and pooling against XLA's own: values and gradients."""
+"""The CPU's forms of convolution and pooling against XLA's own: values and gradients.
+
+Transposed convolutions also against PyTorch's; tests/golden/make_layers.py recorded them.
+"""
 
 import re
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +16,10 @@ from jax import lax
 
 from common.nn import conv as layers
 from common.nn import cpu_forms
+from common.nn.by_name import from_torch_transposed_kernel
 from common.nn.normalization import GroupNorm, group_norm
 
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "layers.npz")
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -76,6 +82,26 @@ def test_transposed(kernel, stride, padding) -> None:
         return lax.conv_transpose(x, k, (stride, stride), pads, dimension_numbers=LAYOUT)
 
     same(lambda x, k: layers.conv_transpose(x, k, stride, padding), native, x, k)
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize(("kernel", "output_padding"), [(3, 1), (4, 0)])
+def test_transposed_as_pytorch_pads(kernel, output_padding, on_cpu, monkeypatch) -> None:
+    monkeypatch.setattr(cpu_forms, "on_cpu", lambda: on_cpu)
+    golden = {k.split("/")[1]: v for k, v in GOLDEN.items() if k.startswith(f"transposed{kernel}/")}
+    layer = layers.ConvTranspose(
+        3, 4, kernel, padding=1, output_padding=output_padding, rngs=nnx.Rngs(0)
+    )
+    layer.kernel[...] = from_torch_transposed_kernel(golden["weight"])
+    layer.bias[...] = golden["bias"]
+    graph, state = nnx.split(layer)
+    found, pull = jax.vjp(lambda s, x: nnx.merge(graph, s)(x), state, jnp.asarray(GOLDEN["images"]))
+    slopes, slope = pull(golden["slopes"])
+    expected = from_torch_transposed_kernel(golden["weight_gradient"])
+    np.testing.assert_allclose(found, golden["output"], atol=1e-5)
+    np.testing.assert_allclose(slope, golden["gradient"], atol=2e-5)
+    np.testing.assert_allclose(slopes["kernel"][...], expected, atol=5e-5)
+    np.testing.assert_allclose(slopes["bias"][...], golden["bias_gradient"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(4, 5), (1, 1), (6, 3)])

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from common.nn.initialization import draw_uniform, glorot_bound, he_bound
+from common.nn.initialization import draw_normal, draw_uniform, glorot_bound, he_bound
 
 
-def drawn(seed: int = 0) -> list[np.ndarray]:
+def drawn(seed: int = 0, draw=draw_uniform) -> list[np.ndarray]:
     parameters = [nnx.Param(np.zeros(shape, np.float32)) for shape in ((40, 50), (3,), (2000,))]
-    draw_uniform(list(zip(parameters, (1.0, 5.0, 0.01), strict=True)), nnx.Rngs(seed))
+    draw(list(zip(parameters, (1.0, 5.0, 0.01), strict=True)), nnx.Rngs(seed))
     return [np.asarray(parameter[...]) for parameter in parameters]
 
 
@@ -22,8 +22,18 @@ def test_every_parameter_fills_its_own_bounds():
     assert np.abs(values[1]).max() > 1
 
 
-def test_no_number_is_given_twice_and_the_seed_decides():
-    first, again, other = drawn(), drawn(), drawn(1)
+def test_every_parameter_has_its_own_deviation():
+    for value, deviation in zip(drawn(draw=draw_normal), (1.0, 5.0, 0.01), strict=True):
+        if value.size > 3:
+            assert value.mean() == pytest.approx(0, abs=0.06 * deviation)
+            assert value.std() == pytest.approx(deviation, rel=0.05)
+            shares = [np.mean(np.abs(value) < k * deviation) for k in (1, 2)]  # of a normal
+            assert shares == pytest.approx([0.683, 0.954], abs=0.03)
+
+
+@pytest.mark.parametrize("draw", [draw_uniform, draw_normal])
+def test_no_number_is_given_twice_and_the_seed_decides(draw):
+    first, again, other = drawn(draw=draw), drawn(draw=draw), drawn(1, draw)
     unscaled = np.concatenate(
         [value.ravel() / b for value, b in zip(first, (1, 5, 0.01), strict=True)]
     )

@@ -1,4 +1,9 @@
-"""Batch normalization: statistics of the batch, moving statistics, and what inference uses."""
+"""Batch normalization: statistics of the batch, moving statistics, and what inference uses.
+
+Instance normalization against PyTorch; tests/golden/make_layers.py recorded it.
+"""
+
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +11,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from common.nn.normalization import BatchNorm
+from common.nn.normalization import BatchNorm, InstanceNorm
 
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "layers.npz")
 X = np.random.default_rng(0).normal(5, 3, (4, 3, 2, 3)).astype(np.float32) * [1, 2, 0.01]
 
 
@@ -70,3 +76,35 @@ def test_gradient_goes_through_the_statistics_of_the_batch():
     graph, state = nnx.split(layer())
     shifted = jax.grad(lambda s: nnx.merge(graph, state)(X + s, train=True)[0].sum())(0.0)
     np.testing.assert_allclose(shifted, 0, atol=1e-4)  # a shift of the whole batch changes nothing
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_instance_normalization_and_its_gradients_equal_pytorch(affine):
+    name = "instance_affine" if affine else "instance"
+    norm = InstanceNorm(3, affine=affine, rngs=nnx.Rngs(0))
+    if affine:
+        norm.scale[...], norm.bias[...] = GOLDEN[f"{name}/weight"], GOLDEN[f"{name}/bias"]
+    graph, state = nnx.split(norm)
+    assert bool(jax.tree.leaves(state)) == affine
+
+    def output(state, x):
+        return nnx.merge(graph, state)(x)
+
+    found, pull = jax.vjp(output, state, jnp.asarray(GOLDEN["images"]))
+    slopes, slope = pull(GOLDEN[f"{name}/slopes"])
+    np.testing.assert_allclose(found, GOLDEN[f"{name}/output"], atol=1e-5)
+    np.testing.assert_allclose(slope, GOLDEN[f"{name}/gradient"], atol=1e-5)
+    if affine:
+        np.testing.assert_allclose(slopes["scale"][...], GOLDEN[f"{name}/weight_gradient"], 1e-5)
+        np.testing.assert_allclose(slopes["bias"][...], GOLDEN[f"{name}/bias_gradient"], 1e-5)
+
+
+def test_instance_normalization_of_an_image_does_not_depend_on_its_batch():
+    norm = InstanceNorm(3, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    x = X.astype(np.float32)
+    assert norm(x).dtype == jnp.bfloat16
+    np.testing.assert_array_equal(norm(x)[:1], norm(x[:1]))
+    wide = InstanceNorm(3, epsilon=100.0, rngs=nnx.Rngs(0))
+    centered = x - x.mean((1, 2), keepdims=True)
+    expected = centered / np.sqrt(x.var((1, 2), keepdims=True) + 100)
+    np.testing.assert_allclose(wide(x), expected, atol=1e-5)

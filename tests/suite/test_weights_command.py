@@ -183,7 +183,10 @@ def test_help_says_what_is_never_fetched(capsys):
 
 
 def test_published_sets_are_pinned():
-    assert list(SETS) == ["inception", "lpips-alex", "lpips-vgg", "clip-vocabulary"]
+    assert list(SETS) == [
+        *("inception", "lpips-alex", "lpips-vgg", "clip-vocabulary"),
+        *("face-detector", "face-mesh"),
+    ]
     for published in SETS.values():
         for file in published.files:
             archived = [file.origin] if isinstance(file.origin, Wheel) else []

@@ -1,0 +1,1 @@
+"""Faces before and after surgery: eighteen image-to-image models compared (SurgicalVisionAI)."""

@@ -1,0 +1,1 @@
+"""Networks: coders, U-Net, translator, discriminators, StarGANv2's."""

@@ -1,0 +1,57 @@
+"""What a seed trains: eighteen models, and the autoencoder that a latent diffusion model needs."""
+
+from __future__ import annotations
+
+from common.study.protocol import Network
+from papers.surgical_vision.config import Config
+from papers.surgical_vision.variants import MODELS, Variant
+
+_SHARED = ("augment", "train.dtype")
+_AUTOENCODER = "latent_autoencoder"
+_LORA = tuple(
+    f"diffusion.lora_{name}"
+    for name in ("rank", "alpha", "prompt", "epochs", "batch_size", "learning_rate",
+                 "weight_decay", "clip")
+)  # fmt: skip
+_DENOISER = tuple(
+    f"diffusion.{name}"
+    for name in ("channels", "head_channels", "context", "train_steps", "prompt_dropout")
+)
+_SAMPLING = ("diffusion.sampling_steps", "diffusion.strength", "diffusion.guidance")
+
+
+def networks(config: Config) -> dict[str, Network]:
+    """Return the networks of a seed, in the order in which they are trained."""
+    small = not config.diffusion.weights
+    named = {}
+    if small:
+        ignored = tuple(dict.fromkeys((*_LORA, *_SAMPLING, *_DENOISER)))
+        named[_AUTOENCODER] = Network(("diffusion", *_SHARED), ignores=ignored)
+    for name, variant in MODELS.items():
+        named[name] = _network(variant, small)
+    return named
+
+
+def _network(variant: Variant, small: bool) -> Network:
+    if variant.family == "diffusion":
+        after = (_AUTOENCODER,) if small else ()
+        if variant.lora:
+            return Network(("diffusion", *_SHARED), (*after, "stable_diffusion"), _SAMPLING)
+        # the prompt's words are among those that the model learns
+        ignored = tuple(name for name in _LORA if name != "diffusion.lora_prompt")
+        return Network(("diffusion", *_SHARED), after, (*ignored, *_SAMPLING))
+    depends, left_out = [variant.family, *_SHARED], list[str]()
+    if variant.attention != "none":
+        depends.append("attention")
+        if variant.attention != "heads":
+            left_out.append("attention.heads")
+    if variant.family == "autoencoder":
+        if not variant.perceptual:
+            left_out.append("autoencoder.perceptual")
+        if not variant.sampled:
+            left_out += ["autoencoder.kl", "autoencoder.reconstruction"]
+    if variant.family == "stargan":
+        left_out.append(
+            "stargan.reconstruction" if variant.raised else "stargan.raised_reconstruction"
+        )
+    return Network(tuple(depends), ignores=tuple(left_out))

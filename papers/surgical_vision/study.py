@@ -1,0 +1,65 @@
+"""The study as the command line is handed it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common.data.prepared import Examples, Prepared, Reading
+from common.study.protocol import Evaluation, Run, Study, Unit
+from papers.surgical_vision import claims
+from papers.surgical_vision.config import Config, DataConfig
+from papers.surgical_vision.datasets import DATASETS
+from papers.surgical_vision.networks import networks
+from papers.surgical_vision.pair import Pair
+
+
+def examples(config: DataConfig, reading: Reading[Pair]) -> Examples:
+    """Return the pairs of every part as examples."""
+    from papers.surgical_vision import data
+
+    return data.examples(config, reading)
+
+
+def train(unit: Unit[Config], prepared: Prepared) -> None:
+    """Train one model of one seed, from its last checkpoint on."""
+    from papers.surgical_vision.train import train as train_unit
+
+    train_unit(unit, prepared)
+
+
+def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
+    """Translate the test faces by every model of one seed and measure."""
+    from papers.surgical_vision.evaluate import evaluate as evaluate_seed
+
+    return evaluate_seed(run, prepared, seed)
+
+
+def predict(
+    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """Simulate an operation on the user's own photos with a trained model."""
+    from papers.surgical_vision.predict import predict as predict_files
+
+    return predict_files(checkpoint, source, out, skip_bad)
+
+
+def render(results: Path) -> None:
+    """Write tables and figures from the files of a results folder."""
+    from papers.surgical_vision.render import render as render_results
+
+    render_results(results)
+
+
+STUDY = Study(
+    folder=Path(__file__).parent,
+    published=Config(),
+    datasets=DATASETS,
+    networks=networks,
+    examples=examples,
+    train=train,
+    evaluate=evaluate,
+    render=render,
+    claims=claims,
+    predict=predict,
+)
