@@ -48,7 +48,7 @@ def internals(
 
 
 def published_share(config: Config) -> float:
-    """Return the trained parameters over the U-Net's at Stable Diffusion 1.5's sizes: no weights."""
+    """Return the trained share of the U-Net at Stable Diffusion 1.5's sizes; without weights."""
     rank, alpha = config.diffusion.lora_rank, config.diffusion.lora_alpha
 
     def adapted() -> UNet:

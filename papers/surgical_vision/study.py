@@ -11,6 +11,7 @@ from papers.surgical_vision import claims
 from papers.surgical_vision.config import Config, DataConfig
 from papers.surgical_vision.datasets import DATASETS
 from papers.surgical_vision.networks import networks
+from papers.surgical_vision.options import Options
 from papers.surgical_vision.pair import Pair
 
 
@@ -36,12 +37,16 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
 
 
 def predict(
-    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    skip_bad: bool = False,
+    options: Options = Options(),
 ) -> list[dict[str, Any]]:
     """Simulate an operation on the user's own photos with a trained model."""
     from papers.surgical_vision.predict import predict as predict_files
 
-    return predict_files(checkpoint, source, out, skip_bad)
+    return predict_files(checkpoint, source, out, skip_bad, options)
 
 
 def render(results: Path) -> None:
@@ -62,4 +67,5 @@ STUDY = Study(
     render=render,
     claims=claims,
     predict=predict,
+    options=Options(),
 )

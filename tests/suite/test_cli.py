@@ -257,33 +257,3 @@ def test_the_real_study_answers_to_its_prefix() -> None:
     assert done.returncode == 2
     assert "unknown experiment 'nothing' of camcan_cfg" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-PREDICT = """
-def predict(checkpoint, source, out, skip_bad):
-    print("a library speaks")
-    return [{"file": source.name, "marked": 7, "ml": None, "written": [str(out / "a.png")]}]
-
-
-STUDY = Study(
-    predict=predict,"""
-
-
-def test_predict_prints_what_a_study_found_and_names_those_that_can(project: Path, capsys) -> None:
-    where = ["--checkpoint", "runs", "--input", "scan.png", "--out", "found"]
-    status, _, err = run(capsys, "predict", "apple", *where)
-    assert (status, err) == (2, "error: predict apple_one: not offered by this study; none does\n")
-    edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", PREDICT)
-    status, _, err = run(capsys, "predict", "apple", *where)
-    assert status == 2
-    assert "not offered by this study; apricot offers it" in err
-    status, out, _ = run(capsys, "predict", "apricot", *where)
-    assert status == 0
-    assert out.splitlines()[:3] == [
-        "| file | marked | ml |", "| --- | --- | --- |", "| scan.png | 7 | – |"
-    ]  # fmt: skip
-    status, out, _ = run(capsys, "predict", "apricot", *where, "--json")
-    assert json.loads(out)["files"][0]["written"] == ["found/a.png"]
-    status, _, err = run(capsys, "predict", "apricot", *where[:4])
-    assert (status, err.count("\n")) == (2, 1)
-    assert "required: --out" in err

@@ -1,0 +1,82 @@
+"""The command line's predict: what studies offer, and what they let users choose."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.suite.toy_project import edit, run
+
+PREDICT = """
+def predict(checkpoint, source, out, skip_bad):
+    print("a library speaks")
+    return [{"file": source.name, "marked": 7, "ml": None, "written": [str(out / "a.png")]}]
+
+
+STUDY = Study(
+    predict=predict,"""
+
+
+def test_predict_prints_what_a_study_found_and_names_those_that_can(project: Path, capsys) -> None:
+    where = ["--checkpoint", "runs", "--input", "scan.png", "--out", "found"]
+    status, _, err = run(capsys, "predict", "apple", *where)
+    assert (status, err) == (2, "error: predict apple_one: not offered by this study; none does\n")
+    edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", PREDICT)
+    status, _, err = run(capsys, "predict", "apple", *where)
+    assert status == 2
+    assert "not offered by this study; apricot offers it" in err
+    status, out, _ = run(capsys, "predict", "apricot", *where)
+    assert status == 0
+    assert out.splitlines()[:3] == [
+        "| file | marked | ml |", "| --- | --- | --- |", "| scan.png | 7 | – |"
+    ]  # fmt: skip
+    status, out, _ = run(capsys, "predict", "apricot", *where, "--json")
+    assert json.loads(out)["files"][0]["written"] == ["found/a.png"]
+    status, _, err = run(capsys, "predict", "apricot", *where[:4])
+    assert (status, err.count("\n")) == (2, 1)
+    assert "required: --out" in err
+
+
+OPTIONS = """
+from dataclasses import dataclass
+from typing import Annotated
+from common.study.options import About
+
+
+@dataclass(frozen=True)
+class Options:
+    depth: Annotated[int, About("how deep to look")] = 1
+
+
+def predict(checkpoint, source, out, skip_bad, options):
+    return [{"file": source.name, "depth": options.depth, "written": []}]
+
+
+STUDY = Study(
+    predict=predict,
+    options=Options(),"""
+
+
+def test_a_study_offers_options_of_its_prediction(project: Path, capsys) -> None:
+    where = ["--checkpoint", "runs", "--input", "scan.png", "--out", "found"]
+    edit(project / "papers" / "apple_one" / "study.py", "STUDY = Study(", PREDICT)
+    edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", OPTIONS)
+    assert run(capsys, "predict", "apple", *where)[0] == 0
+    assert run(capsys, "predict", "apple", *where, "--option", "depth=2") == (
+        2, "", "error: --option depth=2: predict apple_one has no options\n"
+    )  # fmt: skip
+    assert "| scan.png | 1 |" in run(capsys, "predict", "apricot", *where)[1]
+    assert "| scan.png | 2 |" in run(capsys, "predict", "apricot", *where, "--option", "depth=2")[1]
+    assert run(capsys, "predict", "apricot", *where, "--option", "deph=2") == (
+        2, "", "error: --option deph: no such field, did you mean 'depth'?\n"
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as end:
+        run(capsys, "predict", "apricot", "--help")
+    told = capsys.readouterr().out
+    assert end.value.code == 0
+    assert told.endswith(
+        "options of predict apricot, as --option NAME=C:\n  depth=1  how deep to look\n"
+    )
+    with pytest.raises(SystemExit):
+        run(capsys, "predict", "--help")
+    assert "--option NAME=C" in capsys.readouterr().out
