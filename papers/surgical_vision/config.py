@@ -238,6 +238,15 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True)
+class WarmStartConfig:
+    """What the generators of CycleGAN, StarGAN and StarGANv2 begin with: ours, to save time."""
+
+    steps: Whole = 0  # of learning to change nothing; 0 as published: drawn weights
+    batch_size: Count = 8
+    learning_rate: Positive = 1e-3
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """What all trainings share."""
 
@@ -275,6 +284,7 @@ class Config:
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 

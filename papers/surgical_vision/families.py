@@ -13,13 +13,14 @@ from papers.surgical_vision.recipes import (
     cyclegan,
     diffusion,
     gan,
+    identity,
     pix2pix,
     stargan,
     starganv2,
     style,
 )
 from papers.surgical_vision.recipes.recipe import Recipe
-from papers.surgical_vision.variants import MODELS, Variant
+from papers.surgical_vision.variants import MODELS, Family, Variant, identity_of
 
 _RECIPES: dict[str, Callable[[Variant, Config], Recipe]] = {
     "autoencoder": autoencoder.recipe,
@@ -32,12 +33,20 @@ _RECIPES: dict[str, Callable[[Variant, Config], Recipe]] = {
     "diffusion": diffusion.recipe,
 }
 
+_IDENTITIES: dict[str, Family] = {
+    identity_of("cyclegan"): "cyclegan",
+    identity_of("stargan"): "stargan",
+    identity_of("starganv2"): "starganv2",
+}
+
 
 @functools.cache
 def recipe_of(network: str, config: Config) -> Recipe:
     """Return how a network of the study learns; one object for all seeds."""
     if network == diffusion.AUTOENCODER:
         return diffusion.autoencoder(config)
+    if network in _IDENTITIES:
+        return identity.recipe(_IDENTITIES[network], config)
     variant = MODELS[network]
     return _RECIPES[variant.family](variant, config)
 
@@ -45,6 +54,8 @@ def recipe_of(network: str, config: Config) -> Recipe:
 def length_of(network: str, config: Config, examples: int) -> Length:
     """Return how long a network is trained on so many examples of its source."""
     log = (config.train.log_every, config.train.checkpoint_minutes)
+    if network in _IDENTITIES:
+        return _of_steps(config.warm_start.steps, config.warm_start.batch_size, examples, log)
     if network == diffusion.AUTOENCODER:
         return _of_steps(
             config.diffusion.autoencoder_steps, config.diffusion.batch_size, examples, log

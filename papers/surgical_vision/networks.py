@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.study.protocol import Network
 from papers.surgical_vision.config import Config
-from papers.surgical_vision.variants import MODELS, Variant
+from papers.surgical_vision.variants import MODELS, Variant, identity_of
 
 _SHARED = ("augment", "train.dtype")
 _AUTOENCODER = "latent_autoencoder"
@@ -20,6 +20,16 @@ _DENOISER = tuple(
 _SAMPLING = ("diffusion.sampling_steps", "diffusion.strength", "diffusion.guidance")
 
 
+_GENERATORS = {
+    "cyclegan": ("cyclegan.filters", "cyclegan.blocks"),
+    "stargan": ("stargan.filters", "stargan.blocks"),
+    "starganv2": tuple(
+        f"starganv2.{name}" for name in ("channels", "widest", "style", "latent", "hidden")
+    ),
+}  # what an identity depends on
+WARM = tuple(_GENERATORS)
+
+
 def networks(config: Config) -> dict[str, Network]:
     """Return the networks of a seed, in the order in which they are trained."""
     small = not config.diffusion.weights
@@ -27,12 +37,14 @@ def networks(config: Config) -> dict[str, Network]:
     if small:
         ignored = tuple(dict.fromkeys((*_LORA, *_SAMPLING, *_DENOISER)))
         named[_AUTOENCODER] = Network(("diffusion", *_SHARED), ignores=ignored)
+    for family in WARM if config.warm_start.steps else ():
+        named[identity_of(family)] = Network((*_GENERATORS[family], "warm_start", *_SHARED))
     for name, variant in MODELS.items():
-        named[name] = _network(variant, small)
+        named[name] = _network(variant, small, bool(config.warm_start.steps))
     return named
 
 
-def _network(variant: Variant, small: bool) -> Network:
+def _network(variant: Variant, small: bool, warm: bool) -> Network:
     if variant.family == "diffusion":
         after = (_AUTOENCODER,) if small else ()
         if variant.lora:
@@ -54,4 +66,8 @@ def _network(variant: Variant, small: bool) -> Network:
         left_out.append(
             "stargan.reconstruction" if variant.raised else "stargan.raised_reconstruction"
         )
-    return Network(tuple(depends), ignores=tuple(left_out))
+    after = ()
+    if variant.family in WARM:
+        depends.append("warm_start")
+        after = (identity_of(variant.family),) if warm else ()
+    return Network(tuple(depends), after, tuple(left_out))

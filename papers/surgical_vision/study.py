@@ -41,12 +41,12 @@ def predict(
     source: Path,
     out: Path,
     skip_bad: bool = False,
-    options: Options = Options(),
+    options: Options | None = None,
 ) -> list[dict[str, Any]]:
     """Simulate an operation on the user's own photos with a trained model."""
     from papers.surgical_vision.predict import predict as predict_files
 
-    return predict_files(checkpoint, source, out, skip_bad, options)
+    return predict_files(checkpoint, source, out, skip_bad, options or Options())
 
 
 def render(results: Path) -> None:

@@ -63,4 +63,10 @@ MODELS = {
     ),
 }
 
+
+def identity_of(family: str) -> str:
+    """Return the name of the network that a family's variants begin with, where there is one."""
+    return f"identity_{family}"
+
+
 UNPAIRED = ("gan", "cyclegan", "stargan", "starganv2", "style")  # families: no pair is looked at

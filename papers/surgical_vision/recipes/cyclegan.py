@@ -32,6 +32,8 @@ from papers.surgical_vision.recipes.recipe import (
     Images,
     Losses,
     Recipe,
+    beginning,
+    begun,
     drawn,
     falling_rate,
     graph_of,
@@ -67,7 +69,11 @@ def recipe(variant: Variant, config: Config) -> Recipe:
 
     def init(key: Array, fixed: Any) -> State:
         keys = jax.random.split(key, 4)
-        params = {name: drawn(generator, k) for name, k in zip(GENERATORS, keys[:2], strict=True)}
+        known = (fixed or {}).get("generator")
+        params = {
+            name: begun(drawn(generator, k), known)
+            for name, k in zip(GENERATORS, keys[:2], strict=True)
+        }
         params |= {
             name: drawn(discriminator, k) for name, k in zip(DISCRIMINATORS, keys[2:], strict=True)
         }
@@ -135,7 +141,14 @@ def recipe(variant: Variant, config: Config) -> Recipe:
     def translate(params: Any, faces: Faces) -> Images:
         return run(graph, params, halves(faces.image))
 
-    return Recipe(init, step, lambda state, states: state.params["to_after"], translate, unpaired)
+    return Recipe(
+        init,
+        step,
+        lambda state, states: state.params["to_after"],
+        translate,
+        unpaired,
+        lambda states, part: beginning(states, "cyclegan"),
+    )
 
 
 def translator(variant: Variant, config: Config, rngs: nnx.Rngs) -> Translator:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Float32, Key, PyTree, UInt8
 from common.data.loader import Source
 from common.training.state import State
 from papers.surgical_vision.data import Part
+from papers.surgical_vision.variants import identity_of
 
 Losses = Mapping[str, Float[Array, ""]]
 Images = Float[Array, "batch height width 3"]  # [-1, 1]
@@ -65,6 +66,20 @@ def graph_of(build: Callable[[nnx.Rngs], nnx.Module]) -> nnx.GraphDef:
 def drawn(build: Callable[[nnx.Rngs], nnx.Module], key: Key[Array, ""]) -> nnx.State:
     """Return fresh parameters of the network."""
     return nnx.state(build(nnx.Rngs(key)), nnx.Param)
+
+
+def beginning(states: Mapping[str, State], family: str) -> PyTree | None:
+    """Return the trained identity's parameters by network, None where drawn weights begin."""
+    name = identity_of(family)
+    return states[name].params if name in states else None
+
+
+def begun(params: nnx.State, known: nnx.State | None) -> nnx.State:
+    """Return fresh parameters with the known ones in place of all that these have."""
+    if known is None:
+        return params
+    flat = dict(nnx.to_flat_state(params)) | dict(nnx.to_flat_state(known))
+    return nnx.from_flat_state(list(flat.items()))
 
 
 def run(graph: nnx.GraphDef, params: PyTree, *arguments: Any, **options: Any) -> Any:

@@ -34,6 +34,8 @@ from papers.surgical_vision.recipes.recipe import (
     Images,
     Losses,
     Recipe,
+    beginning,
+    begun,
     drawn,
     falling_rate,
     graph_of,
@@ -73,7 +75,7 @@ def recipe(variant: Variant, config: Config) -> Recipe:
     def init(key: Array, fixed: Any) -> State:
         keys = jax.random.split(key)
         params = {
-            "generator": drawn(generator, keys[0]),
+            "generator": begun(drawn(generator, keys[0]), (fixed or {}).get("generator")),
             "discriminator": drawn(discriminator, keys[1]),
         }
         return State(params, {name: adam.init(p) for name, p in params.items()})
@@ -140,7 +142,14 @@ def recipe(variant: Variant, config: Config) -> Recipe:
     def translate(params: Any, faces: Faces) -> Images:
         return run(graph, params, halves(faces.image), faces.label)
 
-    return Recipe(init, step, lambda state, states: state.params["generator"], translate, single)
+    return Recipe(
+        init,
+        step,
+        lambda state, states: state.params["generator"],
+        translate,
+        single,
+        lambda states, part: beginning(states, "stargan"),
+    )
 
 
 def translator(variant: Variant, config: Config, rngs: nnx.Rngs) -> Translator:

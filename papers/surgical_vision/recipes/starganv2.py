@@ -12,12 +12,14 @@ generator alone. What is used afterwards is the moving average.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from flax import nnx
+from jaxtyping import Array, Int, UInt8
 
 from common.training.ema import ema_update
 from common.training.state import State
@@ -33,6 +35,8 @@ from papers.surgical_vision.recipes.recipe import (
     Images,
     Losses,
     Recipe,
+    beginning,
+    begun,
     drawn,
     graph_of,
     halves,
@@ -47,28 +51,9 @@ COUNT = 1 + len(DOMAINS)
 
 def recipe(variant: Variant, config: Config) -> Recipe:
     """Return how StarGANv2 learns."""
-    options, size, dtype = config.starganv2, config.data.size, jnp.dtype(config.train.dtype)
-    widths: dict[str, Any] = {
-        "first": options.channels or None,
-        "widest": options.widest,
-        "dtype": dtype,
-    }
-    builds: dict[str, Any] = {
-        "generator": lambda rngs: models.Generator(size, style=options.style, **widths, rngs=rngs),
-        "mapping": lambda rngs: models.MappingNetwork(
-            COUNT,
-            latent=options.latent,
-            style=options.style,
-            hidden=options.hidden,
-            dtype=dtype,
-            rngs=rngs,
-        ),
-        "encoder": lambda rngs: models.StyleEncoder(
-            size, COUNT, style=options.style, **widths, rngs=rngs
-        ),
-        "discriminator": lambda rngs: models.Discriminator(size, COUNT, **widths, rngs=rngs),
-    }
-    graphs = {name: graph_of(build) for name, build in builds.items()}
+    options = config.starganv2
+    networks = builds(config)
+    graphs = {name: graph_of(build) for name, build in networks.items()}
     adam = optax.chain(
         optax.add_decayed_weights(options.weight_decay),  # to the gradient, as PyTorch's Adam does
         optax.scale_by_adam(b1=options.beta1, b2=0.99),
@@ -78,10 +63,12 @@ def recipe(variant: Variant, config: Config) -> Recipe:
         return run(graphs[name], params[name], *arguments)
 
     def init(key: Array, fixed: Any) -> State:
-        keys = jax.random.split(key, len(builds))
+        keys = jax.random.split(key, len(networks))
         params = {
-            name: drawn(build, k) for (name, build), k in zip(builds.items(), keys, strict=True)
+            name: drawn(build, k) for (name, build), k in zip(networks.items(), keys, strict=True)
         }
+        for name in fixed or {}:
+            params[name] = begun(params[name], fixed[name])
         average = {name: jax.tree.map(jnp.array, params[name]) for name in BY_NOISE}
         return State(params, {name: adam.init(p) for name, p in params.items()}, ema=average)
 
@@ -175,7 +162,44 @@ def recipe(variant: Variant, config: Config) -> Recipe:
         style = (shares[..., None] * styles).sum(1)
         return call("generator", weights, halves(faces.image), style)
 
-    return Recipe(init, step, lambda state, states: state.ema, translate, with_references)
+    return Recipe(
+        init,
+        step,
+        lambda state, states: state.ema,
+        translate,
+        with_references,
+        lambda states, part: beginning(states, "starganv2"),
+    )
+
+
+def builds(config: Config) -> dict[str, Callable[[nnx.Rngs], nnx.Module]]:
+    """Return what makes each network with fresh parameters."""
+    options, size = config.starganv2, config.data.size
+    dtype = jnp.dtype(config.train.dtype)
+    widths: dict[str, Any] = {
+        "first": options.channels or None,
+        "widest": options.widest,
+        "dtype": dtype,
+    }
+    noise: dict[str, Any] = {
+        "latent": options.latent,
+        "hidden": options.hidden,
+        "style": options.style,
+        "dtype": dtype,
+    }
+    return {
+        "generator": lambda rngs: models.Generator(size, style=options.style, **widths, rngs=rngs),
+        "mapping": lambda rngs: models.MappingNetwork(COUNT, **noise, rngs=rngs),
+        "encoder": lambda rngs: models.StyleEncoder(
+            size, COUNT, style=options.style, **widths, rngs=rngs
+        ),
+        "discriminator": lambda rngs: models.Discriminator(size, COUNT, **widths, rngs=rngs),
+    }
+
+
+def domain_of(labels: UInt8[Array, "batch 3"]) -> Int[Array, " batch"]:
+    """Return the first domain of each label: 0 before surgery, 1 eyes, 2 nose, 3 chin."""
+    return jnp.where(labels.sum(1) == 0, 0, 1 + labels.argmax(1))
 
 
 def _named(losses: Losses, kind: str) -> dict[str, Array]:
