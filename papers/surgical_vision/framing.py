@@ -15,7 +15,7 @@ from papers.surgical_vision.image import Photo
 from papers.surgical_vision.pairs_layout import SMALLEST, check_size, square
 from papers.surgical_vision.photos import find
 from papers.surgical_vision.photos.face import DETAIL, LEFT_EYE, OVAL, RIGHT_EYE, coarse
-from papers.surgical_vision.photos.square import Square, around, shown
+from papers.surgical_vision.photos.square import Square, shown
 
 # Of a rendered head's image, what the mesh's oval is wide: measured on 36 heads at 256 pixels,
 # standard deviation 0.015. Their eyes it finds within 0.01 of where the camera has them.
@@ -35,7 +35,7 @@ def framer(config: DataConfig) -> Callable[[Photo], Face]:
     networks = find.finder()
     if config.dataset == "photos":
         return lambda photo: find.face(networks, photo, config.size).image
-    return lambda photo: as_rendered(points_of(networks, photo), photo, config.size)
+    return lambda photo: as_rendered(find.points_of(networks, photo)[0], photo, config.size)
 
 
 def middle(photo: Photo, size: int) -> Face:
@@ -44,25 +44,13 @@ def middle(photo: Photo, size: int) -> Face:
     return square(photo, size)
 
 
-def points_of(networks: find.Finder, photo: Photo) -> Float[np.ndarray, "points 2"]:
-    """Return the mesh's points of a photo's face, (x, y) in pixels; raises as `find.face` does."""
-    place = find._largest(find._boxes(networks, photo))
-    for _ in range(2):
-        points, score = find._mesh(networks, photo, place)
-        place = around(points, find._angle(points), find.AROUND)
-    if score < find.SURE:
-        raise BadFile("shows no face that can be measured; give one seen from the front")
-    find._check(points, photo)
-    return points
-
-
 def as_rendered(points: Float[np.ndarray, "points 2"], photo: Photo, size: int) -> Face:
     """Return the face with these points as the camera of the rendered heads shows one.
 
     The eyes are where that camera has them, the chin is at its lowest or above, and the head takes
     three quarters of the width. Beyond the photo its edge goes on.
     """
-    turned = Square(0.0, 0.0, 1.0, find._angle(points))
+    turned = Square(0.0, 0.0, 1.0, find.angle(points))
     upright = turned.inward(points, 1)
     eyes = (upright[list(RIGHT_EYE)].mean(0) + upright[list(LEFT_EYE)].mean(0)) / 2
     width = float(np.ptp(upright[list(OVAL), 0]))

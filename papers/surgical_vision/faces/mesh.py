@@ -6,6 +6,8 @@ is the right of the image, y up, z out of the face.
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +17,11 @@ import numpy as np
 from jaxtyping import Float32, Int, Integer
 from scipy import sparse
 
+from common.errors import InputError
+
 FILE = Path(__file__).with_name("heads.npz")
+# In the code, which the key of prepared data follows: another file is other data.
+SHA256 = "b7549898fe5bcb2aa4c96c3536070425ae95b8a10ceec29217637c7fece26771"
 
 Vertices = Float32[np.ndarray, "vertices 3"]
 PerVertex = Float32[np.ndarray, " vertices"]
@@ -67,8 +73,11 @@ class Head:
 
 @lru_cache(1)
 def head() -> Head:
-    """Return the head of heads.npz, which make_heads.py wrote."""
-    with np.load(FILE) as stored:
+    """Return the head of heads.npz; raises InputError where it is not what make_heads.py wrote."""
+    content = FILE.read_bytes()
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise InputError(f"{FILE}: damaged, or made anew; restore it, or set SHA256 in mesh.py")
+    with np.load(io.BytesIO(content)) as stored:
         arrays = {name: stored[name] for name in stored.files}
     count = len(arrays["vertices"])
     masks = {

@@ -72,22 +72,31 @@ def loaded(detector: Path, mesh: Path) -> Finder:
 def face(networks: Finder, photo: Photo, size: int, name: str = "") -> Face:
     """Return the face of a photo in `size` pixels, SHARE of them wide; beyond the photo its edge.
 
-    Where there are more the largest counts. Raises `BadFile` where there is none, where another is
-    about as large, and where the face is small, turned to the side, or cut off.
+    Raises `BadFile` as `points_of`.
     """
-    square = _largest(_boxes(networks, photo))
-    for _ in range(2):
-        points, score = _mesh(networks, photo, square)
-        square = around(points, _angle(points), AROUND)
-    if score < SURE:
-        raise BadFile("shows no face that can be measured; give one seen from the front")
-    upright = around(points[list(OVAL)], _angle(points), 1.0)
-    _check(points, photo)
+    points, score = points_of(networks, photo)
+    upright = around(points[list(OVAL)], angle(points), 1.0)
     width = float(np.ptp(upright.inward(points[list(OVAL)], 1)[:, 0])) * upright.side
     upright = Square(upright.x, upright.y, width / SHARE, upright.angle)
     fine = shown(photo, upright, DETAIL * size, extend=True)
     landmarks = upright.inward(points, size).astype(np.float32)
     return Face(name, np.rint(fine).astype(np.uint8), landmarks, score)
+
+
+def points_of(networks: Finder, photo: Photo) -> tuple[Points, float]:
+    """Return the mesh's points of a photo's face, (x, y) in pixels, and how sure of it it is.
+
+    Where there are more faces the largest counts. Raises `BadFile` where there is none, where
+    another is about as large, and where the face is small, turned to the side, or cut off.
+    """
+    square = _largest(_boxes(networks, photo))
+    for _ in range(2):
+        points, score = _mesh(networks, photo, square)
+        square = around(points, angle(points), AROUND)
+    if score < SURE:
+        raise BadFile("shows no face that can be measured; give one seen from the front")
+    _check(points, photo)
+    return points, score
 
 
 def _boxes(networks: Finder, photo: Photo) -> list[tuple[float, Square]]:
@@ -161,7 +170,7 @@ def _mesh(networks: Finder, photo: Photo, square: Square) -> tuple[Float[np.ndar
     return square.outward(points.reshape(-1, 3)[:, :2].astype(np.float64), size), score
 
 
-def _angle(points: Points) -> float:
+def angle(points: Points) -> float:
     right, left = points[list(OUTER_CORNERS)]
     return math.atan2(left[1] - right[1], left[0] - right[0])
 
@@ -169,7 +178,7 @@ def _angle(points: Points) -> float:
 def _check(points: Float32[np.ndarray, "n 2"] | Points, photo: Photo) -> None:
     """Raise `BadFile` where the face is too small, turned to the side, or cut off."""
     height, width = photo.shape[:2]
-    turned = Square(0.0, 0.0, 1.0, _angle(points)).inward(points[[NOSE, *CHEEKS]], 1)[:, 0]
+    turned = Square(0.0, 0.0, 1.0, angle(points)).inward(points[[NOSE, *CHEEKS]], 1)[:, 0]
     right, left = float(turned[0] - turned[1]), float(turned[2] - turned[0])
     across = float(np.linalg.norm(points[CHEEKS[1]] - points[CHEEKS[0]]))
     if across < SMALLEST:

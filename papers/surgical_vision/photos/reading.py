@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import imageio.v3 as imageio
-import numpy as np
-from jaxtyping import UInt8
 from tqdm import tqdm
 
 from common.data.prepared import Reading
-from common.data.raw import BadFile, existing, unreadable
+from common.data.raw import BadFile, existing
 from common.data.user_files import numeric, shown
+from papers.surgical_vision.image import SUFFIXES, read_photo
 from papers.surgical_vision.photos import find
 from papers.surgical_vision.photos.face import Face
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
 
 def files(folder: Path) -> list[Path]:
@@ -38,21 +34,10 @@ def read(folder: Path, size: int, limit: int = 0) -> Reading[Face]:
     for path in tqdm(chosen, "finding faces", unit="photo", delay=2, disable=None):
         name = shown(path, raw)
         try:
-            faces.append(find.face(networks, photo(path), size, name))
+            faces.append(find.face(networks, read_photo(path), size, name))
         except BadFile as reason:
             bad.append(f"{name}: {reason}")
     return Reading(faces, bad)
-
-
-def photo(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """Return a photo upright, as its EXIF orientation says, in RGB, or raise `BadFile`."""
-    try:
-        image = imageio.imread(path.read_bytes(), plugin="pillow", mode="RGB", rotate=True)
-    except Exception as error:  # as many kinds of error as there are ways to damage a photo
-        raise unreadable(error) from None
-    if image.ndim != 3:
-        raise BadFile(f"holds {len(image)} images; give one")
-    return image
 
 
 def _hidden(path: Path) -> bool:

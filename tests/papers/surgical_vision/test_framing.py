@@ -31,7 +31,7 @@ def turned_face(side: float) -> tuple[np.ndarray, np.ndarray]:
 def test_a_face_stands_as_the_rendered_heads_do(monkeypatch):
     image, points = turned_face(100.0)
     monkeypatch.setattr(finding, "finder", lambda: None)
-    monkeypatch.setattr(framing, "points_of", lambda networks, photo: points)
+    monkeypatch.setattr(finding, "points_of", lambda networks, photo: (points, 1.0))
     data = replace(Config().data, dataset="heads", size=64)
     face = framing.framer(data)(image)
     eyes = (points[list(RIGHT_EYE)].mean(0) + points[list(LEFT_EYE)].mean(0)) / 2
@@ -64,7 +64,7 @@ def test_a_rendered_head_is_framed_as_it_was_rendered():
     networks = published_networks()
     large, own = (patient.ladder(0, 0, size, (0,))[0] for size in (256, 64))
     around = np.pad(large, ((64, 64), (64, 64), (0, 0)), mode="edge")
-    found = framing.as_rendered(framing.points_of(networks, around), around, 64)
+    found = framing.as_rendered(finding.points_of(networks, around)[0], around, 64)
     off = np.abs(np.roll(own, 2, 1).astype(float) - own).mean()
     assert np.abs(found.astype(float) - own).mean() < off / 2
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from common.data.raw import BadFile
 from common.errors import InputError
+from papers.surgical_vision.image import read_photo
 from papers.surgical_vision.photos import find, reading
 from papers.surgical_vision.photos.face import OVAL
 from papers.surgical_vision.photos.square import Square, around, shown
@@ -158,7 +159,7 @@ def test_photos_stand_as_their_exif_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned right
     Image.fromarray(image).save(tmp_path / "turned.png", exif=exif)
-    upright = reading.photo(tmp_path / "turned.png")
+    upright = read_photo(tmp_path / "turned.png")
     assert upright.shape == (16, 8, 3)
     assert upright[:8, 4:].all()
     assert not upright[8:].any()
