@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from common.results.figures import COLORS, title
 from common.results.metrics_file import value_at
+from common.results.tables import MISSING
 from papers.surgical_vision.cases import TRAVERSED
 from papers.surgical_vision.pair import DOMAINS
 from papers.surgical_vision.variants import MODELS
@@ -81,7 +82,7 @@ def learning(seeds: Seeds, note: str) -> Figure:
 
 def tradeoff(seeds: Seeds, note: str) -> Figure:
     """Return LPIPS to the true face after against the share of the operation, for all models."""
-    quality = "lpips_alex" if _known(seeds, "lpips_alex") else "ssim"
+    quality = "lpips_alex" if known(seeds, "lpips_alex") else "ssim"
     figure, axis = plt.subplots(figsize=(9, 6), layout="constrained")
     markers = {"autoencoder": "o", "gan": "X", "pix2pix": "s", "cyclegan": "D", "stargan": "^"}
     markers |= {"starganv2": "*", "style": "P", "diffusion": "v"}
@@ -90,11 +91,12 @@ def tradeoff(seeds: Seeds, note: str) -> Figure:
         x, y = (_values(seeds, name, m) for m in ("operation.share", quality))
         color = plt.get_cmap("tab20")(number % 20)
         axis.plot(x, y, markers[variant.family], color=color, ms=4, alpha=0.6)
+        across, up = (_mean(seeds, name, m) for m in ("operation.share", quality))
         axis.plot(
-            np.mean(x), np.mean(y), markers[variant.family], color=color, ms=10, mec="k", mew=0.7,
+            across, up, markers[variant.family], color=color, ms=10, mec="k", mew=0.7,
             label=f"{number}  {variant.title}",
         )  # fmt: skip
-        places.append((float(np.mean(x)), float(np.mean(y)), number))
+        places.append((across, up, number))
     for across, up, number in places:
         axis.annotate(str(number), (across, up), (7, 5), textcoords="offset points", fontsize=7)
     first = next(iter(seeds.values()))  # references have the same value for all seeds
@@ -117,19 +119,23 @@ def tradeoff(seeds: Seeds, note: str) -> Figure:
 def colors(seeds: Seeds, note: str) -> Figure:
     """Return the color difference to the face before by region, for all models."""
     regions = ("hair", "lips", "skin", "background")
-    table = np.array(
-        [[np.nanmean(_values(seeds, name, f"color.{r}")) for r in regions] for name in MODELS]
-    )
+    table = np.array([[_mean(seeds, name, f"color.{r}") for r in regions] for name in MODELS])
+    highest = float(np.max(table, initial=10.0, where=np.isfinite(table)))
     figure, axis = plt.subplots(figsize=(5.5, 6.5), layout="constrained")
-    shown = axis.imshow(table, cmap="YlOrRd", vmin=0, vmax=max(10.0, float(np.nanmax(table))),
-                        aspect="auto")  # fmt: skip
+    shown = axis.imshow(table, cmap="YlOrRd", vmin=0, vmax=highest, aspect="auto")
     axis.set_xticks(range(len(regions)), regions)
     axis.set_yticks(range(len(MODELS)), [variant.title for variant in MODELS.values()], fontsize=8)
     for (row, column), value in np.ndenumerate(table):
-        axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8)
+        text = f"{value:.1f}" if np.isfinite(value) else MISSING
+        axis.text(column, row, text, ha="center", va="center", fontsize=8)
     figure.colorbar(shown, ax=axis, label="ΔE, mean over faces and seeds (noticeable: 2.3)")
     title(figure, f"Change of color against the face before\n{note}")
     return figure
+
+
+def known(seeds: Seeds, measure: str) -> bool:
+    """Return whether models have the measure: not all data says enough for each."""
+    return bool(np.isfinite(_values(seeds, "autoencoder", measure)).any())
 
 
 def domains(samples: Samples, note: str) -> Figure:
@@ -218,8 +224,10 @@ def _values(seeds: Seeds, model: str, measure: str) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in found], float)
 
 
-def _known(seeds: Seeds, measure: str) -> bool:
-    return bool(np.isfinite(_values(seeds, "autoencoder", measure)).any())
+def _mean(seeds: Seeds, model: str, measure: str) -> float:
+    found = _values(seeds, model, measure)
+    found = found[np.isfinite(found)]
+    return float(found.mean()) if len(found) else float("nan")
 
 
 def _as_image(change: np.ndarray) -> np.ndarray:

@@ -42,9 +42,9 @@ def render(results: Path) -> None:
     for name, table in make_tables(seeds, note).items():
         tables.write(table, results / "tables", name)
     drawn = {"learning_curves": figures.learning(seeds, note)}
-    first = next(iter(seeds.values()))["models"]["autoencoder"]
-    if "operation" in first:
+    if figures.known(seeds, "operation.share"):
         drawn["quality_and_share"] = figures.tradeoff(seeds, note)
+    if figures.known(seeds, "color.skin"):
         drawn["colors"] = figures.colors(seeds, note)
     if samples:
         drawn |= {
@@ -59,12 +59,12 @@ def render(results: Path) -> None:
 
 
 def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
-    """Return all models by quality, by what they did of the operation, and by colors."""
+    """Return all models by quality, by what they did of the operation, and by colors if known."""
     first = next(iter(seeds.values()))["models"]["autoencoder"]
     fid = next(name for name in first if name.startswith("fid"))
     few = f"FID and KID of {first['n_features']} images a set: compare at this number only. "
     quality = {fid: fid.replace("fid", "FID-").replace("-_", ", "), **QUALITY}
-    return {
+    made = {
         "quality": _table(seeds, f"All models against the true faces after. {few}{note}", quality),
         "operation": _table(
             seeds, f"What the models did of the operation, and to whom. {note}", OPERATION
@@ -72,6 +72,7 @@ def make_tables(seeds: Seeds, note: str) -> dict[str, tables.Table]:
         "colors": _table(seeds, f"Change of color against the face before. {note}", COLORS),
         "inside": _inside(seeds, note),
     }
+    return {name: table for name, table in made.items() if len(table.columns) > 1}
 
 
 def _table(seeds: Seeds, head: str, measures: dict[str, str]) -> tables.Table:

@@ -171,6 +171,7 @@ def _mesh(networks: Finder, photo: Photo, square: Square) -> tuple[Float[np.ndar
 
 
 def angle(points: Points) -> float:
+    """Return how far the outer corners of the eyes are from level, in radians."""
     right, left = points[list(OUTER_CORNERS)]
     return math.atan2(left[1] - right[1], left[0] - right[0])
 

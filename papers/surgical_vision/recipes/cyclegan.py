@@ -61,6 +61,7 @@ def recipe(variant: Variant, config: Config) -> Recipe:
             layers=options.discriminator_layers,
             attention=int(variant.discriminator_attention),
             reduced=config.attention.reduced,
+            pooled=config.attention.pooled,
             dtype=jnp.dtype(config.train.dtype),
             rngs=rngs,
         )

@@ -243,7 +243,7 @@ def _translation(options: DiffusionConfig, prompt: str | None = None) -> Any:
 
     def translate(pipeline: Pipeline, faces: Faces) -> np.ndarray:
         prompts = prompt or [prompt_of(label) for label in np.asarray(faces.label)]
-        seeds = np.ascontiguousarray(faces.seed).view(np.uint32)[:, 0]
+        seeds = np.ascontiguousarray(faces.seed).view(np.uint32)[:, 0].astype(np.int64)
         images = pipeline(
             prompts,
             seeds,

@@ -3,7 +3,7 @@
 The published trainings are long and begin with drawn weights. Where `warm_start.steps` is above 0,
 the generators of CycleGAN, StarGAN and StarGANv2 first learn, once for all variants of a seed,
 
-    mean |G(x) - x|     StarGAN: under any labels; StarGANv2: in the style that E finds in x
+    mean |G(x) - x|     StarGAN: under any labels; StarGANv2: in any style of noise or of an image
 
 and the variants begin with that. Attention, whose gamma begins at 0, changes nothing at first.
 """
@@ -53,23 +53,28 @@ def recipe(family: Family, config: Config) -> Recipe:
         }
         return State(params, adam.init(params))
 
-    def same(params: Any, images: Images, labels: Array) -> Images:
+    def same(params: Any, images: Images, labels: Array, noise: Array, own: Array) -> Images:
+        """Return the images again; StarGANv2's in their own style where `own`, else by noise."""
         if family == "cyclegan":
             return run(graphs["generator"], params["generator"], images)
         if family == "stargan":
             return run(graphs["generator"], params["generator"], images, labels)
         domains = starganv2.domain_of(labels)
-        style = run(graphs["encoder"], params["encoder"], images, domains)
+        styles = run(graphs["mapping"], params["mapping"], noise, domains)
+        found = run(graphs["encoder"], params["encoder"], images, domains)
+        style = jnp.where(own[:, None], found, styles)
         return run(graphs["generator"], params["generator"], images, style)
 
     def step(
         state: State, batch: Any, index: Array, key: Array, steps: Array, fixed: Any
     ) -> tuple[State, Losses]:
-        draw_key, order_key = jax.random.split(jax.random.fold_in(key, index))
-        (images,) = augmented(draw_key, config.augment, batch["image"])
-        labels = jax.random.permutation(order_key, batch["label"])
+        keys = jax.random.split(jax.random.fold_in(key, index), 4)
+        (images,) = augmented(keys[0], config.augment, batch["image"])
+        labels = jax.random.permutation(keys[1], batch["label"])
+        noise = jax.random.normal(keys[2], (images.shape[0], config.starganv2.latent))
+        own = jax.random.bernoulli(keys[3], 0.5, (images.shape[0],))
         value, gradients = jax.value_and_grad(
-            lambda params: l1(same(params, images, labels), images)
+            lambda params: l1(same(params, images, labels, noise, own), images)
         )(state.params)
         rate = falling_rate(options.learning_rate, index / steps, DECAY)
         params, opt_state = updated(adam, rate, state.params, state.opt_state, gradients)
@@ -77,7 +82,9 @@ def recipe(family: Family, config: Config) -> Recipe:
 
     @jax.jit
     def translate(params: Any, faces: Faces) -> Images:
-        return same(params, halves(faces.image), jnp.asarray(faces.label))
+        count = faces.image.shape[0]
+        noise, own = jnp.zeros((count, config.starganv2.latent)), jnp.full(count, True)
+        return same(params, halves(faces.image), jnp.asarray(faces.label), noise, own)
 
     return Recipe(init, step, lambda state, states: state.params, translate, single)
 
@@ -89,4 +96,4 @@ def _builds(family: Family, config: Config) -> dict[str, Any]:
     if family == "stargan":
         return {"generator": lambda rngs: stargan.translator(variant, config, rngs)}
     networks = starganv2.builds(config)
-    return {name: networks[name] for name in ("generator", "encoder")}
+    return {name: networks[name] for name in starganv2.BY_NOISE}

@@ -12,10 +12,14 @@ generator with the last of them: a batch of the loop holds as many batches.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array
@@ -23,7 +27,7 @@ from jaxtyping import Array
 from common.training.state import State
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
-from papers.surgical_vision.data import single
+from papers.surgical_vision.data import Part, single
 from papers.surgical_vision.gradient_penalty import between, gradient_penalty
 from papers.surgical_vision.losses import has_labels, l1
 from papers.surgical_vision.models.discriminator import StarGANDiscriminator
@@ -49,9 +53,25 @@ LABELS = len(DOMAINS)
 
 
 def recipe(variant: Variant, config: Config) -> Recipe:
-    """Return how the StarGAN that `variant` describes learns."""
+    """Return how the StarGAN that `variant` describes learns.
+
+    Variants that differ in the reconstruction's weight alone have the same programs: it is an
+    array, a part of what is `fixed`.
+    """
     options = config.stargan
-    reconstruction = options.raised_reconstruction if variant.raised else options.reconstruction
+    weight = options.raised_reconstruction if variant.raised else options.reconstruction
+
+    def fixed(states: Mapping[str, State], part: Part | None) -> dict[str, Any]:
+        known = beginning(states, "stargan") or {}
+        return {"reconstruction": np.float32(weight), **known}
+
+    return replace(_of_any_weight(replace(variant, title="", raised=False), config), fixed=fixed)
+
+
+@functools.cache
+def _of_any_weight(variant: Variant, config: Config) -> Recipe:
+    """Return the recipe, the weight of whose reconstruction is still to be given."""
+    options = config.stargan
     adam = optax.scale_by_adam(b1=options.beta1)
     share = options.decay_steps / options.steps
 
@@ -66,6 +86,7 @@ def recipe(variant: Variant, config: Config) -> Recipe:
             layers=options.discriminator_layers,
             attention=int(variant.discriminator_attention),
             reduced=config.attention.reduced,
+            pooled=config.attention.pooled,
             dtype=jnp.dtype(config.train.dtype),
             rngs=rngs,
         )
@@ -96,14 +117,14 @@ def recipe(variant: Variant, config: Config) -> Recipe:
         return jnp.stack(list(losses.values())).sum(), losses
 
     def generate(
-        params: Any, judged: Any, images: Images, labels: Array, wanted: Array
+        params: Any, judged: Any, images: Images, labels: Array, wanted: Array, weight: Array
     ) -> tuple[Array, Losses]:
         made = run(graph, params, images, wanted)
         score, logits = run(judge, judged, made)
         losses = {
             "g_adversarial": -score.mean(),
             "g_labels": options.classification * has_labels(logits, wanted),
-            "reconstruction": reconstruction * l1(run(graph, params, made, labels), images),
+            "reconstruction": weight * l1(run(graph, params, made, labels), images),
         }
         total = jnp.stack(list(losses.values())).sum()
         return total, {"loss": total, **losses}
@@ -131,8 +152,9 @@ def recipe(variant: Variant, config: Config) -> Recipe:
                 adam, rate, params["discriminator"], opt_state["discriminator"], gradients
             )
         (_, losses), gradients = jax.value_and_grad(generate, has_aux=True)(
-            params["generator"], params["discriminator"], images, labels, wanted
-        )
+            params["generator"], params["discriminator"], images, labels, wanted,
+            fixed["reconstruction"],
+        )  # fmt: skip
         params["generator"], opt_state["generator"] = updated(
             adam, rate, params["generator"], opt_state["generator"], gradients
         )
@@ -142,14 +164,7 @@ def recipe(variant: Variant, config: Config) -> Recipe:
     def translate(params: Any, faces: Faces) -> Images:
         return run(graph, params, halves(faces.image), faces.label)
 
-    return Recipe(
-        init,
-        step,
-        lambda state, states: state.params["generator"],
-        translate,
-        single,
-        lambda states, part: beginning(states, "stargan"),
-    )
+    return Recipe(init, step, lambda state, states: state.params["generator"], translate, single)
 
 
 def translator(variant: Variant, config: Config, rngs: nnx.Rngs) -> Translator:
