@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,13 +44,15 @@ def internals(
         whole = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(weights.unet)))
         count = sum(leaf.size for leaf in trained)
         found["trained_share"] = count / (whole - count)
-        found["trained_share_published"] = published_share(config)
+        found["trained_share_published"] = published_share(
+            config.diffusion.lora_rank, config.diffusion.lora_alpha
+        )
     return found
 
 
-def published_share(config: Config) -> float:
+@functools.cache
+def published_share(rank: int, alpha: float | int) -> float:
     """Return the trained share of the U-Net at Stable Diffusion 1.5's sizes; without weights."""
-    rank, alpha = config.diffusion.lora_rank, config.diffusion.lora_alpha
 
     def adapted() -> UNet:
         unet = UNet(SD15_UNET, rngs=nnx.Rngs(0))

@@ -12,7 +12,6 @@ import pytest
 from common.data.prepared import Prepared
 from common.metrics.color_difference import color_difference
 from papers.surgical_vision import cases, evaluate, internals, measures
-from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import Part, Truths
 from papers.surgical_vision.features import Inception, Vectors
 from papers.surgical_vision.pair import DOMAINS, LADDER, REGIONS, UNKNOWN
@@ -169,7 +168,7 @@ def test_the_prompt_is_weighed_against_the_face():
 
 
 def test_the_published_share_of_lora_is_that_of_stable_diffusion():
-    assert internals.published_share(Config()) == pytest.approx(797_184 / 859_520_964)
+    assert internals.published_share(4, 32.0) == pytest.approx(797_184 / 859_520_964)
 
 
 def test_gammas_and_maps_are_those_of_every_module():
