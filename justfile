@@ -46,7 +46,7 @@ install *arguments:
 
 # the tests: just test [pytest arguments]
 test *arguments:
-    @uv run --frozen pytest "$@"
+    @uv run --frozen pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
 
 # a short suite on Python 3.13 with the newest JAX of the lock, in an environment of its own
 test-newest *arguments:
