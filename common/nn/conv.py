@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from common.nn import cpu_forms
+from common.nn.cpu_products import LAYOUT
 
 Pair = int | tuple[int, int]
 AnyArray = Array | np.ndarray
@@ -72,7 +73,7 @@ def conv(
         return cpu_forms.strided(x, kernel, stride, (pads[0], pads[1]))
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     return lax.conv_general_dilated(
-        x, kernel, stride, pads, rhs_dilation=dilation, dimension_numbers=cpu_forms.LAYOUT
+        x, kernel, stride, pads, rhs_dilation=dilation, dimension_numbers=LAYOUT
     )
 
 
@@ -101,7 +102,7 @@ def conv_transpose(
             explicit = [transposed_padding(k, s, pads) for k, s in sides]
         return cpu_forms.transposed(x, kernel, pair(stride), (explicit[0], explicit[1]))
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-    return lax.conv_transpose(x, kernel, pair(stride), pads, dimension_numbers=cpu_forms.LAYOUT)
+    return lax.conv_transpose(x, kernel, pair(stride), pads, dimension_numbers=LAYOUT)
 
 
 class Conv(nnx.Module):

@@ -1,34 +1,45 @@
 """Convolutions rewritten so that no strided or dilated convolution is left, gradients included.
 
-XLA's CPU backend has fast kernels for plain convolutions only. Three identities, exact but for
-the order of summation:
+XLA's CPU backend has fast kernels for plain convolutions only, and not for all of those; see
+`cpu_products` for the others. Three identities, exact but for the order of summation:
 
     strided      space-to-depth of the input, then a stride-1 convolution with a smaller kernel
     transposed   a stride-1 convolution to stride^2 times the channels, then depth-to-space
-    wide         the input's gradient where a large kernel meets few pixels: one product with the
-                 kernel as it lies, where XLA would first turn the kernel over, tap by tap
     upsampled    nearest-neighbor upsampling by 2 and 3x3: as transposed, with the taps that meet
                  the same pixel added up, 16 multiplications where the plain form has 36
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+import math
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
+from common.nn.bilinear import AnyArray, bilinear
+from common.nn.cpu_products import (
+    FEW_MAPS,
+    LAYOUT,
+    FewMaps,
+    FewPixels,
+    FewPixelsTransposed,
+    Pads,
+    Window,
+    convolution,
+    padded,
+    pulled,
+)
+
 # Rows 2q - 1 (phase 0) and 2q (phase 1) of the upsampled image's convolution see rows q - 1 (tap 0)
 # and q (tap 1) of the image: which of the three rows of the kernel fall on which. [tap, phase, row]
 _MERGED = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 1], [0, 1, 1]]], np.float32)
-AnyArray = Any  # of NumPy or JAX
-Pads = tuple[tuple[int, int], tuple[int, int]]
 _WIDE = 1 << 20  # channels times features of a large kernel
-_FEW = 128  # pixels of a batch's output: up to twelve times faster for 16, as fast for 256
+_LARGE = 1 << 20  # numbers in a large kernel that is strided or transposed
+_FEW = 128  # pixels of a batch: a third of the time or less for 16, as fast for 256
+_TAPS = 25  # of a large window
 
 
 def on_cpu() -> bool:
@@ -43,13 +54,14 @@ def plain(x: AnyArray, kernel: AnyArray, pads: Pads) -> jax.Array:
     the two change places in the kernel's gradient, which its CPU backend has no fast way for.
     """
     if any(sum(pad) >= k for pad, k in zip(pads, kernel.shape[:2], strict=True)):
-        edges = [(*pad, 0) for pad in pads]
-        x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
-        pads = ((0, 0), (0, 0))
-    sides = zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
-    height, width = (size + sum(pad) - k + 1 for size, pad, k in sides)
-    form = wide if is_wide(kernel, x.shape[0] * height * width) else _convolution
-    return form(x, kernel, pads)
+        x, pads = padded(x, pads), ((0, 0), (0, 0))
+    window = Window.of(x, kernel, (1, 1), pads)
+    if is_wide(kernel, x.shape[0] * math.prod(window.out)):
+        return bilinear(FewPixels(window), x, kernel)
+    rows, columns, channels, features = kernel.shape
+    if rows * columns >= _TAPS and min(channels, features) <= FEW_MAPS:
+        return bilinear(FewMaps(window), x, kernel)
+    return convolution(x, kernel, pads)
 
 
 def is_wide(kernel: AnyArray, pixels: int) -> bool:
@@ -57,57 +69,38 @@ def is_wide(kernel: AnyArray, pixels: int) -> bool:
     return kernel.shape[2] * kernel.shape[3] >= _WIDE and pixels <= _FEW
 
 
-def _convolution(x: AnyArray, kernel: AnyArray, pads: Pads) -> jax.Array:
-    return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=LAYOUT)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def wide(x: AnyArray, kernel: AnyArray, pads: Pads) -> jax.Array:
-    """Return the stride-1 convolution, whose gradient for `x` does not turn the kernel over."""
-    return _convolution(x, kernel, pads)
-
-
-def _wide_forward(x, kernel, pads):
-    return wide(x, kernel, pads), (x, kernel)
-
-
-def _wide_backward(pads, kept, gradient):
-    x, kernel = kept
-    batch, height, width, features = gradient.shape
-    rows, columns, channels, _ = kernel.shape
-    taps = lax.dot_general(  # what each tap gives the pixel that it met: [..., batch, row, column]
-        kernel.reshape(-1, features), gradient.reshape(-1, features), (((1,), (1,)), ((), ()))
-    ).reshape(rows, columns, channels, batch, height, width)
-    dx = jnp.zeros((channels, batch, height + rows - 1, width + columns - 1), x.dtype)
-    for row in range(rows):
-        for column in range(columns):
-            met = dx[:, :, row : row + height, column : column + width] + taps[row, column]
-            dx = lax.dynamic_update_slice(dx, met, (0, 0, row, column))
-    (top, _), (left, _) = pads
-    dx = dx[:, :, top : top + x.shape[1], left : left + x.shape[2]].transpose(1, 2, 3, 0)
-    _, pull = jax.vjp(lambda kernel: _convolution(x, kernel, pads), kernel)
-    return dx, *pull(gradient)
-
-
-wide.defvjp(_wide_forward, _wide_backward)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def strided(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
     """Return the strided convolution: XLA's forward pass is fast, its gradients are rewritten."""
-    return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=LAYOUT)
+    window = Window.of(x, kernel, stride, pads)
+    few = x.shape[0] * math.prod(window.out) <= _FEW and math.prod(kernel.shape) >= _LARGE
+    return bilinear(FewPixels(window) if few else Strided(window), x, kernel)
 
 
-def _strided_forward(x, kernel, stride, pads):
-    return strided(x, kernel, stride, pads), (x, kernel)
+@dataclass(frozen=True)
+class Strided:
+    """A strided convolution; its gradients are those of the space-to-depth form."""
 
+    window: Window
 
-def _strided_backward(stride, pads, kept, gradient):
-    _, pull = jax.vjp(lambda x, kernel: space_to_depth_form(x, kernel, stride, pads), *kept)
-    return pull(lax.optimization_barrier(gradient))
+    def output(self, x: AnyArray, kernel: AnyArray) -> jax.Array:
+        """Return the convolution."""
+        window = self.window
+        return lax.conv_general_dilated(
+            x, kernel, window.stride, window.pads, dimension_numbers=LAYOUT
+        )
 
+    def input_slope(self, kernel: AnyArray, slope: AnyArray) -> jax.Array:
+        """Return the gradient for the image."""
+        x = jnp.zeros((slope.shape[0], *self.window.size, kernel.shape[2]), slope.dtype)
+        return pulled(lambda x: self._form(x, kernel), x, slope)
 
-strided.defvjp(_strided_forward, _strided_backward)
+    def kernel_slope(self, x: AnyArray, slope: AnyArray) -> jax.Array:
+        """Return the gradient for the kernel."""
+        kernel = jnp.zeros((*self.window.taps, x.shape[3], slope.shape[3]), slope.dtype)
+        return pulled(lambda kernel: self._form(x, kernel), kernel, slope)
+
+    def _form(self, x: AnyArray, kernel: AnyArray) -> jax.Array:
+        return space_to_depth_form(x, kernel, self.window.stride, self.window.pads)
 
 
 def space_to_depth_form(
@@ -136,6 +129,8 @@ def space_to_depth_form(
 
 def transposed(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
     """Return the transposed convolution with `pads` around the input dilated by `stride`."""
+    if math.prod(x.shape[:3]) <= _FEW and math.prod(kernel.shape) >= _LARGE:
+        return bilinear(FewPixelsTransposed.of(x, kernel, stride, pads), x, kernel)
     sides = [
         _subpixel_side(*side)
         for side in zip(x.shape[1:3], kernel.shape[:2], stride, pads, strict=True)

@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 
 from common.nn import conv as layers
-from common.nn import cpu_forms
+from common.nn import cpu_forms, cpu_products
 from common.nn.by_name import from_torch_transposed_kernel
 from common.nn.normalization import GroupNorm, group_norm
 
@@ -317,7 +317,7 @@ def test_wide_kernels_over_few_pixels_give_the_same_values_and_gradients(monkeyp
     random = np.random.default_rng(0)
     x = jnp.asarray(random.standard_normal((2, 5, 4, 6)), jnp.float32)
     kernel = jnp.asarray(random.standard_normal((3, 3, 6, 5)), jnp.float32)
-    forms = (cpu_forms.plain, cpu_forms._convolution)
+    forms = (cpu_forms.plain, cpu_products.convolution)
 
     def derivatives(form):
         def loss(x, kernel):
