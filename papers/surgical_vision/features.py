@@ -87,7 +87,12 @@ class Vectors:
     def distances(self, other: Vectors) -> dict[str, Float[np.ndarray, " n"]]:
         """Return for each network the LPIPS of image i here to image i there."""
         return {
-            net: np.square(vectors.astype(np.float64) - other.of[net]).sum(1)
+            net: np.array(
+                [
+                    np.square(x - y).sum(dtype=np.float64)
+                    for x, y in zip(vectors, other.of[net], strict=True)
+                ]
+            )
             for net, vectors in self.of.items()
         }
 
