@@ -60,6 +60,7 @@ test-newest *arguments:
     export UV_PROJECT_ENVIRONMENT=.venv-newest
     uv run --frozen --python "$python" pytest "$@" \
         tests/common/test_conv.py tests/common/test_training.py tests/common/test_xla.py \
+        tests/common/test_provenance.py \
         tests/suite/test_end_to_end.py::test_results_are_whole_and_get_no_verdict
 
 # the linters

@@ -47,8 +47,23 @@ def digest(*roots: Callable[..., Any] | ModuleType) -> str:
     for symbol, statements in ((one, reached[one]) for one in sorted(reached)):
         total.update(f"{_shown(symbol)}\0".encode())
         for statement in statements:
-            total.update(ast.unparse(statement).encode() + b"\0")
+            total.update(_text(statement).encode() + b"\0")
     return total.hexdigest()
+
+
+def _text(node: Any) -> str:
+    """Return a syntax tree as text, the same of all versions of Python: what is empty is left out.
+
+    `ast.unparse` writes f-strings in one way before Python 3.12 and in another since.
+    """
+    if isinstance(node, ast.AST):
+        fields = ((name, _text(value)) for name, value in ast.iter_fields(node))
+        return (
+            f"{type(node).__name__}({', '.join(f'{name}={text}' for name, text in fields if text)})"
+        )
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]" if node else ""
+    return "" if node is None else repr(node)
 
 
 def dependencies(*roots: Callable[..., Any] | ModuleType) -> list[str]:

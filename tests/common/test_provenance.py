@@ -282,3 +282,18 @@ def test_the_project_has_no_import_that_is_not_followed() -> None:
                 if node.level or (ours and (packages or node.names[0].name == "*")):
                     unseen.append((file, node.module))
     assert not unseen
+
+
+def test_a_tree_is_written_alike_by_every_python() -> None:
+    """What is not there is left out, as newer versions name more of it; strings are parsed."""
+    given = """
+def f(): return f"{a['b']!r:>{n}} it's", []
+"""
+    expected = (
+        "FunctionDef(name='f', args=arguments(), body=[Return(value=Tuple(elts=[JoinedStr(values=["
+        "FormattedValue(value=Subscript(value=Name(id='a', ctx=Load()), slice=Constant(value='b'), "
+        "ctx=Load()), conversion=114, format_spec=JoinedStr(values=[Constant(value='>'), "
+        "FormattedValue(value=Name(id='n', ctx=Load()), conversion=-1)])), "
+        """Constant(value=" it's")]), List(ctx=Load())], ctx=Load()))])"""
+    )
+    assert provenance._text(ast.parse(given).body[0]) == expected
