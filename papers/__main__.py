@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from common import xla
 from common.errors import InputError, UserError, nearest
 from common.pipeline import commands
 from common.pipeline.commands import Outcome
+from common.pipeline.process import prepare_process
 from common.study import experiment as experiments
 from papers import studies
 
@@ -103,18 +103,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         raise InputError(f"--stage {options.stage}: no such stage, {known}")
     if getattr(options, "seeds", None) is not None:
         options.seeds = _seeds(options.seeds)
+    if getattr(options, "processes", None) is not None and options.processes < 1:
+        raise InputError(f"--processes {options.processes}: give a count above 0")
     if getattr(options, "experiment", "") is None:
         options.experiment = experiments.DEFAULT
     return options
-
-
-def prepare_process() -> None:
-    """Set what must be set before JAX starts, and silence the libraries' chatter."""
-    xla.configure()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    for name in ("absl", "orbax", "tensorflow_datasets", "jax._src.distributed"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -169,6 +162,7 @@ def _run_replicate(options: argparse.Namespace) -> Outcome:
         raw=options.raw,
         out=options.out,
         skip_bad=options.skip_bad,
+        processes=options.processes,
     )
 
 
@@ -213,6 +207,8 @@ def _replicate(command: Parser) -> None:
     command.add_argument("--seeds", metavar="N", help=about)
     about = "results folder; by default the study's own, for a variant one in the cache folder"
     command.add_argument("--out", metavar="DIR", type=Path, help=about)
+    about = "share the work among N processes; by default as many as the experiment says"
+    command.add_argument("--processes", metavar="N", type=int, help=about)
     about = "train this network alone, with what it learns from"
     command.add_argument("--only", metavar="NETWORK", help=about)
     _stage(command, STAGES)

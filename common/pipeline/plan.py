@@ -31,6 +31,7 @@ def plan(
     out: Path | None = None,
     skip_bad: bool = False,
     home: Path | None = None,
+    processes: int | None = None,
 ) -> Run[C]:
     """Return the run that is meant.
 
@@ -44,6 +45,7 @@ def plan(
             one in the work folder for a variant or a smoke run.
         skip_bad: skip bad raw files.
         home: instead of the folder for data and runs.
+        processes: that share the work, instead of the experiment's.
 
     Raises:
         InputError: something named does not exist, is needed, or does not fit.
@@ -63,6 +65,7 @@ def plan(
         skip_bad=skip_bad,
         raw_key=key,
         home=home,
+        processes=processes,
     )
     variant = config != base or run.seeds != chosen.seeds or skip_bad
     if out is None and (variant or chosen.scale == "smoke"):

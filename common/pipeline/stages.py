@@ -9,15 +9,19 @@ networks or the data are others.
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
+
 from common.data.prepare import prepare as prepare_data
 from common.errors import InputError
 from common.files import save_arrays, write_atomic
 from common.pipeline import draw, record, trained, units
+from common.pipeline.process import helped
 from common.results import folder as results
 from common.results import manifest, metrics_file
 from common.study import config as configs
@@ -40,7 +44,8 @@ def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Pat
 
     With `only`, one network is prepared for and trained, with what it learns from, and that is all.
     Several processes may run this together: those of one training (``jax.distributed``) all train
-    and evaluate, and the first one writes; those that were given the same command share the units.
+    and evaluate, and the first one writes; those that were given the same command share the units,
+    and so do those that the run starts itself.
 
     Raises:
         InputError: the user's data or files are not as they must be.
@@ -49,13 +54,30 @@ def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Pat
         raise InputError(f"--only {only}: trains one network; it does not go with --stage {stage}")
     units.names(run, only)  # refuses before anything is prepared
     prepared = prepare(run)
-    if stage in ("all", "train"):
+    if stage in ("all", "train", "evaluate"):
+        with helped(_processes(run) - 1, _work, run, prepared, stage, only):
+            _work(run, prepared, stage, only)
+    return render(run, prepared) if only is None and stage in ("all", "render") else None
+
+
+def _work(run: Run[Any], prepared: Prepared, stage: Stage, only: str | None) -> None:
+    """Train and evaluate what no other process has taken."""
+    if stage != "evaluate":
         units.train(run, prepared, only)
-    if only is not None:
-        return None
-    if stage in ("all", "evaluate"):
+    if only is None and stage != "train":
         evaluate(run, prepared)
-    return render(run, prepared) if stage in ("all", "render") else None
+
+
+def _processes(run: Run[Any]) -> int:
+    """Return how many processes share the work: by default as the experiment says, on CPUs only.
+
+    One takes all of an accelerator's memory, and processes of one training go together.
+    """
+    if is_one_of_several():
+        return 1
+    if run.processes is None and jax.default_backend() != "cpu":
+        return 1
+    return run.processes or min(run.experiment.processes, os.cpu_count() or 1)
 
 
 def prepare(run: Run[Any]) -> Prepared:

@@ -7,6 +7,7 @@
     seeds = 3                           # a count, or a list of seeds
     minutes = 12                        # expected time of the whole command
     hardware = "2 CPU cores"            # ... on this
+    processes = 2                       # that share the work, of CPU cores at most as many
     expected = "FID falls below 0.05"   # what should come out
     raw = "folder with phenotype.csv"   # what the user must give; absent = nothing
     command = "just replicate camcan"   # optional: how it was run
@@ -62,6 +63,7 @@ class Experiment:
     minutes: float
     expected: str
     hardware: str = "2 CPU cores"
+    processes: int = 1  # that share the work on a CPU
     raw: str | None = None  # what the user must give by --raw; None = nothing
     command: str | None = None
     verify: tuple[Tolerance, ...] = ()
@@ -106,6 +108,8 @@ def read(path: Path) -> Experiment:
         raise InputError(f"{path}: scale = {table['scale']!r} is not known, {known}")
     if type(table["minutes"]) not in (int, float) or table["minutes"] <= 0:
         raise InputError(f"{path}: minutes = {table['minutes']!r} must be a number above 0")
+    if type(table.get("processes", 1)) is not int or table.get("processes", 1) < 1:
+        raise InputError(f"{path}: processes = {table['processes']!r} must be a count above 0")
     if not isinstance(table.get("config", {}), dict):
         raise InputError(f"{path}: config must be a table")
     table["seeds"] = seeds(table["seeds"], f"{path}: seeds")

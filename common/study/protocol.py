@@ -6,6 +6,7 @@ down; nothing in `common` knows where studies lie or what they are called.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,10 @@ class Study(Generic[C]):
     predict: Callable[..., list[dict[str, Any]]] | None = None
     options: Any = None  # of predict, with their defaults: see common.study.options
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have other processes import the study: modules, which `claims` is, cannot be sent."""
+        return _imported, (f"{self.folder.parent.name}.{self.name}.study",)
+
     @property
     def name(self) -> str:
         """Name of the study: that of its folder."""
@@ -80,6 +85,10 @@ class Study(Generic[C]):
         return self.folder / "results" / experiment
 
 
+def _imported(module: str) -> Any:
+    return importlib.import_module(module).STUDY
+
+
 @dataclass(frozen=True)
 class Run(Generic[C]):
     """One replication: everything that a study's steps may depend on."""
@@ -93,6 +102,7 @@ class Run(Generic[C]):
     skip_bad: bool = False
     raw_key: str = ""  # identifies the files below `raw`, see common.study.raw
     home: Path | None = None  # instead of common.paths.home(), for a scratch copy
+    processes: int | None = None  # that share the work, instead of the experiment's
 
     @property
     def data(self) -> Any:

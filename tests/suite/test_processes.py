@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -98,6 +99,37 @@ def test_two_commands_share_the_units_and_end_with_the_same_results(project: Pat
     assert run(capsys, "verify", "apple", "--stage", "render")[0] == 0
     assert run(capsys, "replicate", "apple")[0] == 0
     assert before == {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+
+
+def test_a_run_shares_its_units_among_processes_of_its_own(project: Path, capsys) -> None:
+    command = ("replicate", "apple", "--processes", "2")
+    (ended,) = finish([start(project, *command, TOY_PROCESSES="2", TOY_SECONDS="0.1")])
+    assert ended[0] == 0, ended
+    assert sorted(done(project, "train")) == sorted(UNITS)  # each once
+    assert sorted(done(project, "evaluate")) == [f"evaluate {seed}" for seed in range(3)]
+    assert len({line.split()[-1] for line in done(project, "begin")}) == 2
+    results = project.joinpath(*RESULTS)
+    shared = (results / "metrics.json").read_bytes()
+    shutil.rmtree(project / "home")
+    shutil.rmtree(results)
+    assert run(capsys, "replicate", "apple")[0] == 0
+    assert (results / "metrics.json").read_bytes() == shared
+
+
+def test_an_experiment_says_how_many_processes_share(project: Path) -> None:
+    experiment = project / "experiments" / "apple_one" / "demo.toml"
+    experiment.write_text(f"processes = 2\n{experiment.read_text()}")
+    (ended,) = finish([start(project, "replicate", "apple", TOY_SECONDS="0.5")])
+    assert ended[0] == 0, ended
+    count = min(2, os.cpu_count() or 1)
+    assert len({line.split()[-1] for line in done(project, "begin")}) == count
+
+
+def test_what_a_helping_process_fails_at_is_told_once(project: Path) -> None:
+    command = ("replicate", "apple", "--processes", "2", "--set", "train.rate=2e6")
+    (ended,) = finish([start(project, *command)])
+    assert ended[0] == 3, ended
+    assert ended[2].count("error:") == 1
 
 
 def test_what_another_process_trains_is_waited_for_and_done_if_that_is_killed(

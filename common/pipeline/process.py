@@ -1,0 +1,48 @@
+"""The process that a command runs in, and further ones that do a share of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from common import xla
+from common.errors import UserError
+
+
+def prepare_process() -> None:
+    """Set what must be set before JAX starts, and silence the libraries' chatter."""
+    xla.configure()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    for name in ("absl", "orbax", "tensorflow_datasets", "jax._src.distributed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def helped(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[None]:
+    """Have `count` further processes call `work` for the length of a ``with`` block.
+
+    What they do must be shared out by locks, and be done here should one of them fail: what they
+    raise is said by whoever meets it here, and they end with the block.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    given = (work, *arguments)
+    helpers = [spawn.Process(target=_help, args=given, daemon=True) for _ in range(count)]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield
+    finally:
+        for helper in helpers:
+            helper.terminate()
+            helper.join()
+
+
+def _help(work: Callable[..., None], *arguments: Any) -> None:
+    prepare_process()
+    with contextlib.suppress(KeyboardInterrupt, UserError):
+        work(*arguments)
