@@ -61,10 +61,12 @@ def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Pat
 
 
 def _work(run: Run[Any], prepared: Prepared, stage: Stage, only: str | None) -> None:
-    """Train and evaluate what no other process has taken."""
+    """Train and evaluate what no other process has taken; a seed as soon as it is trained."""
+    evaluates = only is None and stage != "train"
     if stage != "evaluate":
-        units.train(run, prepared, only)
-    if only is None and stage != "train":
+        seeds = [_Seed(run, prepared, number) for number in run.seeds] if evaluates else []
+        units.train(run, prepared, only, after=seeds)
+    if evaluates:
         evaluate(run, prepared)
 
 
@@ -148,6 +150,24 @@ class _Seed:
 
         return broadcast_from_primary(look)
 
+    def is_ready(self) -> bool:
+        """Return whether all networks of the seed are trained."""
+        return all(map(units.is_done, self.run.units(self.prepared, self.number)))
+
+    def do(self) -> None:
+        """Evaluate the seed."""
+        log(f"evaluate seed {self.number}")
+        study = self.run.study
+        watch = record.Stopwatch(study.root, study.evaluate)
+        units.index(self.run, self.prepared, self.number)
+        evaluation = study.evaluate(self.run, self.prepared, self.number)
+
+        def keep() -> None:
+            _write(self.folder, evaluation)
+            watch.write(self.folder / DONE, {"key": self.key})
+
+        on_primary(keep)
+
 
 def evaluate(run: Run[Any], prepared: Prepared) -> None:
     """Evaluate all seeds of a run that are not evaluated yet; their units must be trained."""
@@ -159,21 +179,7 @@ def evaluate(run: Run[Any], prepared: Prepared) -> None:
         if seed.is_done():
             what = f"evaluate seed {seed.number}"
             record.warn_of_other_code(seed.folder / DONE, what, run.study.root, run.study.evaluate)
-    units.share(seeds, _Seed.is_done, _evaluate)
-
-
-def _evaluate(seed: _Seed) -> None:
-    log(f"evaluate seed {seed.number}")
-    study = seed.run.study
-    watch = record.Stopwatch(study.root, study.evaluate)
-    units.index(seed.run, seed.prepared, seed.number)
-    evaluation = study.evaluate(seed.run, seed.prepared, seed.number)
-
-    def keep() -> None:
-        _write(seed.folder, evaluation)
-        watch.write(seed.folder / DONE, {"key": seed.key})
-
-    on_primary(keep)
+    units.share(seeds)
 
 
 def _write(folder: Path, evaluation: Evaluation) -> None:

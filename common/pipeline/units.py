@@ -6,9 +6,10 @@ system, take different units; what another process trains is waited for at the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from common.errors import InputError, nearest
 from common.locks import holder
@@ -22,15 +23,47 @@ DONE = "trained.json"  # time, memory, code and platform; a unit that has it is 
 
 
 @runtime_checkable
-class HasFolder(Protocol):
-    """What is done in a folder of its own."""
+class Item(Protocol):
+    """A piece of work that one process does, holding the lock of a folder of its own."""
 
     @property
     def folder(self) -> Path:
         """The folder."""
 
+    def is_ready(self) -> bool:
+        """Return whether it can be done by now."""
 
-T = TypeVar("T", bound=HasFolder)
+    def is_done(self) -> bool:
+        """Return whether it is done."""
+
+    def do(self) -> None:
+        """Do it."""
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The training of a unit."""
+
+    unit: Unit[Any]
+    prepared: Prepared
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the unit."""
+        return self.unit.folder
+
+    def is_ready(self) -> bool:
+        """Return whether all that it learns from is trained."""
+        after = self.unit.run.networks[self.unit.network].after
+        return all(is_done(self.unit.of(name)) for name in after)
+
+    def is_done(self) -> bool:
+        """Return whether the unit is trained to its end."""
+        return is_done(self.unit)
+
+    def do(self) -> None:
+        """Train the unit."""
+        _train(self.unit, self.prepared)
 
 
 def names(run: Run[Any], only: str | None = None) -> list[str]:
@@ -52,13 +85,18 @@ def _needed(run: Run[Any], network: str) -> set[str]:
     return {network}.union(*(_needed(run, name) for name in after))
 
 
-def train(run: Run[Any], prepared: Prepared, only: str | None = None) -> None:
-    """Train all units of a run that are not trained yet, or those of one network."""
+def train(
+    run: Run[Any], prepared: Prepared, only: str | None = None, after: Sequence[Item] = ()
+) -> None:
+    """Train all units of a run that are not trained yet, or those of one network.
+
+    In the same go what comes `after` is done, each as soon as it is ready.
+    """
     units = [run.unit(prepared, seed, name) for seed in run.seeds for name in names(run, only)]
     for unit in units:
         if is_done(unit):
             warn_of_other_code(unit.folder / DONE, unit.label, run.study.root, run.study.train)
-    share(units, is_done, lambda unit: _train(unit, prepared), is_ready)
+    share([*after, *(_Training(unit, prepared) for unit in units)])
     if only is None:
         for seed in run.seeds:
             index(run, prepared, seed)
@@ -80,31 +118,21 @@ def record_of(unit: Unit[Any]) -> str:
     return file.read_text() if file.exists() else ""
 
 
-def is_ready(unit: Unit[Any]) -> bool:
-    """Return whether all that a unit learns from is trained."""
-    return all(is_done(unit.of(name)) for name in unit.run.networks[unit.network].after)
+def share(items: Sequence[Item]) -> None:
+    """Do all items, each in one process: what is free first, then what others hold.
 
-
-def share(
-    items: Sequence[T],
-    done: Callable[[T], bool],
-    work: Callable[[T], None],
-    ready: Callable[[T], bool] = lambda _: True,
-) -> None:
-    """Do the work of all items, each in one process: what is free first, then what others hold.
-
-    The lock of an item's ``folder`` is held during its work. What another process holds is waited
-    for when nothing else is left, and done here should that process have ended without doing it.
+    What another process holds is waited for when nothing else is left, and done here should that
+    process have ended without doing it.
     """
     waits = False
-    while pending := [item for item in items if not done(item)]:
-        for item in filter(ready, pending):
+    while pending := [item for item in items if not item.is_done()]:
+        for item in (item for item in pending if item.is_ready()):
             folder = item.folder
             if waits:
                 log(f"waiting for {holder(folder)}, which holds {folder}")
             with exclusive(folder, wait=waits) as held:
-                if held and not done(item):
-                    work(item)
+                if held and not item.is_done():
+                    item.do()
             if held:
                 waits = False
                 break
