@@ -24,6 +24,7 @@ _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 _PROBE = "from jaxlib import xla_client; xla_client.make_cpu_client()"
 _HUGE_PAGES = "glibc.malloc.hugetlb"
 _KERNEL_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_MOST_MAPPINGS = Path("/proc/sys/vm/max_map_count")  # of a process; Linux only
 
 
 def configure() -> None:
@@ -121,3 +122,19 @@ def _offered() -> bool:
         return "[madvise]" in _KERNEL_SETTING.read_text()
     except OSError:
         return False
+
+
+def drop_programs_of_many() -> None:
+    """Drop JAX's compiled programs where this process has half of the memory mappings it may have.
+
+    XLA's CPU backend maps some hundred pieces of memory for a program, and aborts the process where
+    Linux allows no more, 65530 by default. Programs that are needed again come from the cache.
+    """
+    if not _MOST_MAPPINGS.exists():
+        return
+    with Path("/proc/self/maps").open() as mappings:
+        count = sum(1 for _ in mappings)
+    if count > int(_MOST_MAPPINGS.read_text()) // 2:
+        import jax
+
+        jax.clear_caches()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,6 +44,15 @@ def helped(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[N
 
 
 def _help(work: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(
+        target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
+    ).start()
     prepare_process()
     with contextlib.suppress(KeyboardInterrupt, UserError):
         work(*arguments)
+
+
+def _end_with(parent: Any) -> None:
+    """End this process when its parent ends, by whatever means."""
+    parent.join()
+    os._exit(1)

@@ -18,6 +18,7 @@ from common.pipeline.record import Stopwatch, warn_of_other_code
 from common.study import config as configs
 from common.study.protocol import Prepared, Run, Unit
 from common.training.processes import broadcast_from_primary, exclusive, log, on_primary
+from common.xla import drop_programs_of_many
 
 DONE = "trained.json"  # time, memory, code and platform; a unit that has it is not trained again
 
@@ -133,6 +134,7 @@ def share(items: Sequence[Item]) -> None:
             with exclusive(folder, wait=waits) as held:
                 if held and not item.is_done():
                     item.do()
+                    drop_programs_of_many()
             if held:
                 waits = False
                 break

@@ -192,3 +192,17 @@ def test_the_precision_changes_nothing_on_a_cpu() -> None:
     assert plain[:half] == plain[half:]
     for a, b in zip(values, same, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("most", "kept"), [("100\n", 0), ("9000000\n", 1), (None, 1)])
+def test_programs_are_dropped_before_linux_allows_no_more(
+    monkeypatch, tmp_path, most, kept
+) -> None:
+    limit = tmp_path / "max_map_count"
+    if most is not None:
+        limit.write_text(most)
+    monkeypatch.setattr(xla, "_MOST_MAPPINGS", limit)
+    double = jax.jit(lambda x: 2 * x)
+    assert double(jnp.ones(())) == 2
+    xla.drop_programs_of_many()
+    assert double._cache_size() == (kept if Path("/proc/self/maps").exists() else 1)

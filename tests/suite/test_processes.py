@@ -116,6 +116,20 @@ def test_a_run_shares_its_units_among_processes_of_its_own(project: Path, capsys
     assert (results / "metrics.json").read_bytes() == shared
 
 
+def test_processes_end_with_the_run_that_started_them(project: Path) -> None:
+    command = ("replicate", "apple", "--processes", "2")
+    killed = start(project, *command, TOY_PROCESSES="2", TOY_SECONDS="600")
+    while len(workers := {int(line.split()[-1]) for line in done(project, "begin")}) < 2:
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    finish([killed])
+    (helper,) = workers - {killed.pid}
+    end = time.monotonic() + LIMIT
+    while Path(f"/proc/{helper}").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{helper}").exists()
+
+
 def test_an_experiment_says_how_many_processes_share(project: Path) -> None:
     experiment = project / "experiments" / "apple_one" / "demo.toml"
     experiment.write_text(f"processes = 2\n{experiment.read_text()}")
