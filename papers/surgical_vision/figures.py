@@ -111,7 +111,7 @@ def tradeoff(seeds: Seeds, note: str) -> Figure:
     axis.axvline(1, color="0.8", lw=0.8, zorder=0)
     word = {"lpips_alex": "LPIPS (AlexNet) to the true face after (best: 0)", "ssim": "SSIM"}
     axis.set(xlabel="share of the operation carried out (true: 1)", ylabel=word[quality])
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=7)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right center", fontsize=7)
     title(figure, f"Quality against what was asked: seeds (small), their mean\n{note}")
     return figure
 
