@@ -44,10 +44,8 @@ def digest(*roots: Callable[..., Any] | ModuleType) -> str:
     A root is a function, a class or a whole module.
     """
     total, reached = hashlib.sha256(), _reached(*roots)
-    for symbol, statements in ((one, reached[one]) for one in sorted(reached)):
-        total.update(f"{_shown(symbol)}\0".encode())
-        for statement in statements:
-            total.update(_text(statement).encode() + b"\0")
+    for symbol in sorted(reached):
+        total.update(f"{_shown(symbol)}\0{reached[symbol]}".encode())
     return total.hexdigest()
 
 
@@ -77,25 +75,33 @@ def _shown(symbol: Symbol) -> str:
     return f"{'/'.join(parts[start:])}:{symbol.name}"
 
 
-def _reached(*roots: Callable[..., Any] | ModuleType) -> dict[Symbol, list[ast.stmt]]:
-    found: dict[Symbol, list[ast.stmt]] = {}
+def _reached(*roots: Callable[..., Any] | ModuleType) -> dict[Symbol, str]:
+    """Return all symbols that are defined and that the roots depend on, each with its text."""
+    found: dict[Symbol, str] = {}
     waiting = [_symbol(root) for root in roots]
+    seen = set(waiting)
     while waiting:
         symbol = waiting.pop()
-        if symbol in found:
-            continue
-        module = _parse(symbol.module, symbol.module.stat().st_mtime_ns)
-        if not symbol.name:
-            found[symbol] = []
-            waiting += [Symbol(symbol.module, name) for name in module.statements]
-            continue
-        if symbol.name in module.statements:
-            found[symbol] = module.statements[symbol.name]
-            for statement in found[symbol]:
-                waiting += _used(statement, symbol.module, module)
-        if symbol.name in module.imports:
-            waiting.append(module.imports[symbol.name])
+        text, used = _read(symbol, symbol.module.stat().st_mtime_ns)
+        if text is not None:
+            found[symbol] = text
+        waiting += used - seen
+        seen |= used
     return found
+
+
+@functools.cache
+def _read(symbol: Symbol, changed: int) -> tuple[str | None, frozenset[Symbol]]:
+    """Return a symbol's text, None where it is but imported, and the symbols that it refers to."""
+    module = _parse(symbol.module, changed)
+    if not symbol.name:
+        return "", frozenset(Symbol(symbol.module, name) for name in module.statements)
+    statements = module.statements.get(symbol.name, [])
+    used = {name for statement in statements for name in _used(statement, symbol.module, module)}
+    if symbol.name in module.imports:
+        used.add(module.imports[symbol.name])
+    text = "".join(f"{_text(statement)}\0" for statement in statements)
+    return text if symbol.name in module.statements else None, frozenset(used)
 
 
 def _symbol(root: Callable[..., Any] | ModuleType) -> Symbol:

@@ -69,10 +69,15 @@ def is_wide(kernel: AnyArray, pixels: int) -> bool:
     return kernel.shape[2] * kernel.shape[3] >= _WIDE and pixels <= _FEW
 
 
+def _is_large(kernel: AnyArray, pixels: int) -> bool:
+    """Return the same of a kernel that is strided or transposed."""
+    return math.prod(kernel.shape) >= _LARGE and pixels <= _FEW
+
+
 def strided(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
     """Return the strided convolution: XLA's forward pass is fast, its gradients are rewritten."""
     window = Window.of(x, kernel, stride, pads)
-    few = x.shape[0] * math.prod(window.out) <= _FEW and math.prod(kernel.shape) >= _LARGE
+    few = _is_large(kernel, x.shape[0] * math.prod(window.out))
     return bilinear(FewPixels(window) if few else Strided(window), x, kernel)
 
 
@@ -107,17 +112,15 @@ def space_to_depth_form(
     x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads
 ) -> jax.Array:
     """Return the strided convolution as a stride-1 convolution of stride x stride blocks."""
-    batch, height, width, channels = x.shape
-    features = kernel.shape[3]
+    window = Window.of(x, kernel, stride, pads)
+    batch, (channels, features) = x.shape[0], kernel.shape[2:]
     taps = [-(-k // s) for k, s in zip(kernel.shape[:2], stride, strict=True)]  # in blocks
-    sides = zip((height, width), kernel.shape[:2], stride, pads, strict=True)
-    out = [(size + sum(pad) - k) // s + 1 for size, k, s, pad in sides]
-    blocks = [o + t - 1 for o, t in zip(out, taps, strict=True)]
+    blocks = [o + t - 1 for o, t in zip(window.out, taps, strict=True)]
     edges = [
-        (before, block * s - size - before, 0)  # what no window reaches is cut off
-        for (before, _), block, s, size in zip(pads, blocks, stride, (height, width), strict=True)
+        (before, block * s - size - before)  # what no window reaches is cut off
+        for (before, _), block, s, size in zip(pads, blocks, stride, window.size, strict=True)
     ]
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    x = padded(x, (edges[0], edges[1]))
     x = x.reshape(batch, blocks[0], stride[0], blocks[1], stride[1], channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, *blocks, -1)
     filled = [(0, t * s - k) for t, s, k in zip(taps, stride, kernel.shape[:2], strict=True)]
@@ -129,7 +132,7 @@ def space_to_depth_form(
 
 def transposed(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pads) -> jax.Array:
     """Return the transposed convolution with `pads` around the input dilated by `stride`."""
-    if math.prod(x.shape[:3]) <= _FEW and math.prod(kernel.shape) >= _LARGE:
+    if _is_large(kernel, math.prod(x.shape[:3])):
         return bilinear(FewPixelsTransposed.of(x, kernel, stride, pads), x, kernel)
     sides = [
         _subpixel_side(*side)
@@ -140,8 +143,7 @@ def transposed(x: AnyArray, kernel: AnyArray, stride: tuple[int, int], pads: Pad
     kernel = jnp.pad(kernel, (*filled, (0, 0), (0, 0)))
     kernel = kernel.reshape(taps[0], stride[0], taps[1], stride[1], channels, features)
     kernel = jnp.flip(kernel, (1, 3)).transpose(0, 2, 4, 1, 3, 5).reshape(*taps, channels, -1)
-    edges = [(*side[1], 0) for side in sides]
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    x = padded(x, (sides[0][1], sides[1][1]))
     y = _depth_to_space(plain(x, kernel, ((0, 0), (0, 0))), stride, features)
     (_, _, top, height), (_, _, left, width) = sides
     return y[:, top : top + height, left : left + width]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,20 +55,32 @@ def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Pat
         raise InputError(f"--only {only}: trains one network; it does not go with --stage {stage}")
     units.names(run, only)  # refuses before anything is prepared
     prepared = prepare(run)
-    if stage in ("all", "train", "evaluate"):
-        with helped(_processes(run) - 1, _work, run, prepared, stage, only):
-            _work(run, prepared, stage, only)
-    return render(run, prepared) if only is None and stage in ("all", "render") else None
+    if stage == "evaluate":
+        _check_trained(run, prepared)
+    items: list[units.Item] = []
+    if stage in ("all", "evaluate") and only is None:  # first: a seed as soon as it is trained
+        items += [_Seed(run, prepared, number) for number in run.seeds]
+    if stage in ("all", "train"):
+        items += units.trainings(run, prepared, only)
+    _share(run, items)
+    if only is not None:
+        return None
+    if stage in ("all", "train"):
+        for seed in run.seeds:
+            units.index(run, prepared, seed)
+    return render(run, prepared) if stage in ("all", "render") else None
 
 
-def _work(run: Run[Any], prepared: Prepared, stage: Stage, only: str | None) -> None:
-    """Train and evaluate what no other process has taken; a seed as soon as it is trained."""
-    evaluates = only is None and stage != "train"
-    if stage != "evaluate":
-        seeds = [_Seed(run, prepared, number) for number in run.seeds] if evaluates else []
-        units.train(run, prepared, only, after=seeds)
-    if evaluates:
-        evaluate(run, prepared)
+def _share(run: Run[Any], items: Sequence[units.Item]) -> None:
+    """Do what is not done yet, with further processes where there is as much to do."""
+    pending = []
+    for item in items:
+        if item.is_done():
+            item.warn_of_other_code()
+        else:
+            pending.append(item)
+    with helped(min(_processes(run), len(pending)) - 1, units.share, pending):
+        units.share(pending)
 
 
 def _processes(run: Run[Any]) -> int:
@@ -168,18 +181,18 @@ class _Seed:
 
         on_primary(keep)
 
+    def warn_of_other_code(self) -> None:
+        """Say so where the seed was evaluated by other code."""
+        study, what = self.run.study, f"evaluate seed {self.number}"
+        record.warn_of_other_code(self.folder / DONE, what, study.root, study.evaluate)
 
-def evaluate(run: Run[Any], prepared: Prepared) -> None:
-    """Evaluate all seeds of a run that are not evaluated yet; their units must be trained."""
-    seeds = [_Seed(run, prepared, number) for number in run.seeds]
-    for seed in seeds:
-        for unit in run.units(prepared, seed.number):
-            if not units.is_done(unit):
-                raise _undone(run, f"{unit.network} of seed {seed.number}", "train")
-        if seed.is_done():
-            what = f"evaluate seed {seed.number}"
-            record.warn_of_other_code(seed.folder / DONE, what, run.study.root, run.study.evaluate)
-    units.share(seeds)
+
+def _check_trained(run: Run[Any], prepared: Prepared) -> None:
+    """Raise `InputError` where a network of the run is not trained."""
+    for training in units.trainings(run, prepared):
+        if not training.is_done():
+            unit = training.unit
+            raise _undone(run, f"{unit.network} of seed {unit.seed}", "train")
 
 
 def _write(folder: Path, evaluation: Evaluation) -> None:

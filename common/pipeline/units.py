@@ -40,9 +40,12 @@ class Item(Protocol):
     def do(self) -> None:
         """Do it."""
 
+    def warn_of_other_code(self) -> None:
+        """Say so where it was done by other code than it would be done by now."""
+
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """The training of a unit."""
 
     unit: Unit[Any]
@@ -64,7 +67,22 @@ class _Training:
 
     def do(self) -> None:
         """Train the unit."""
-        _train(self.unit, self.prepared)
+        unit, study = self.unit, self.unit.run.study
+        log(unit.label)
+        resumed = broadcast_from_primary(lambda: (unit.folder / trained.NETWORK).exists())
+        watch = Stopwatch(study.root, study.train)
+        on_primary(lambda: trained.save_network(unit))
+        study.train(unit, self.prepared)
+        record = {
+            "resumed": resumed,  # then: seconds since the last start
+            "logging": configs.logging(unit.config),  # other runs that use this network may differ
+        }
+        on_primary(lambda: watch.write(unit.folder / DONE, record))
+
+    def warn_of_other_code(self) -> None:
+        """Say so where the unit was trained by other code."""
+        study = self.unit.run.study
+        warn_of_other_code(self.folder / DONE, self.unit.label, study.root, study.train)
 
 
 def names(run: Run[Any], only: str | None = None) -> list[str]:
@@ -86,21 +104,13 @@ def _needed(run: Run[Any], network: str) -> set[str]:
     return {network}.union(*(_needed(run, name) for name in after))
 
 
-def train(
-    run: Run[Any], prepared: Prepared, only: str | None = None, after: Sequence[Item] = ()
-) -> None:
-    """Train all units of a run that are not trained yet, or those of one network.
-
-    In the same go what comes `after` is done, each as soon as it is ready.
-    """
-    units = [run.unit(prepared, seed, name) for seed in run.seeds for name in names(run, only)]
-    for unit in units:
-        if is_done(unit):
-            warn_of_other_code(unit.folder / DONE, unit.label, run.study.root, run.study.train)
-    share([*after, *(_Training(unit, prepared) for unit in units)])
-    if only is None:
-        for seed in run.seeds:
-            index(run, prepared, seed)
+def trainings(run: Run[Any], prepared: Prepared, only: str | None = None) -> list[Training]:
+    """Return the trainings of all units of a run, or of those of one network; seed by seed."""
+    return [
+        Training(run.unit(prepared, seed, name), prepared)
+        for seed in run.seeds
+        for name in names(run, only)
+    ]
 
 
 def index(run: Run[Any], prepared: Prepared, seed: int) -> None:
@@ -140,17 +150,3 @@ def share(items: Sequence[Item]) -> None:
                 break
         else:
             waits = True
-
-
-def _train(unit: Unit[Any], prepared: Prepared) -> None:
-    log(unit.label)
-    resumed = broadcast_from_primary(lambda: (unit.folder / trained.NETWORK).exists())
-    study = unit.run.study
-    watch = Stopwatch(study.root, study.train)
-    on_primary(lambda: trained.save_network(unit))
-    study.train(unit, prepared)
-    record = {
-        "resumed": resumed,  # then: seconds since the last start
-        "logging": configs.logging(unit.config),  # other runs that use this network may differ
-    }
-    on_primary(lambda: watch.write(unit.folder / DONE, record))

@@ -6,7 +6,6 @@ down; nothing in `common` knows where studies lie or what they are called.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,9 +60,11 @@ class Study(Generic[C]):
     predict: Callable[..., list[dict[str, Any]]] | None = None
     options: Any = None  # of predict, with their defaults: see common.study.options
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> str:
         """Have other processes import the study: modules, which `claims` is, cannot be sent."""
-        return _imported, (f"{self.folder.parent.name}.{self.name}.study",)
+        module = f"{self.folder.parent.name}.{self.name}.study"
+        object.__setattr__(self, "__module__", module)  # where pickle looks for `STUDY`
+        return "STUDY"
 
     @property
     def name(self) -> str:
@@ -83,10 +84,6 @@ class Study(Generic[C]):
     def results(self, experiment: str) -> Path:
         """Return the folder of an experiment's committed results."""
         return self.folder / "results" / experiment
-
-
-def _imported(module: str) -> Any:
-    return importlib.import_module(module).STUDY
 
 
 @dataclass(frozen=True)

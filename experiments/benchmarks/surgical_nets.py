@@ -6,7 +6,7 @@ PATH is the interpreter of an environment with PyTorch. Published widths, 128 pi
 Each side of each row is a process of its own; both have the same weights, images, draws, threads
 and memory settings, work in turn, and must compute the same. Ours is started twice: to compile, and
 with what that left in the cache. Writes results/benchmarks/surgical_nets.json and surgical_nets.md:
-medians over the rounds, and the median of the ratio within a round. Ten minutes on two idle cores.
+medians over the rounds, and the median of the ratio within a round.
 """
 
 from common import xla
@@ -33,7 +33,7 @@ from experiments.benchmarks.surgical_nets_rows import (  # noqa: E402
     config_of,
     inputs_of,
 )
-from experiments.benchmarks.torch_process import in_turn, process  # noqa: E402
+from experiments.benchmarks.torch_process import in_turn, process, torch_process  # noqa: E402
 
 ACTIONS = {"infer": "inference", "step": "training step"}  # the smaller peak first
 ROUNDS = {"pix2pix": 9, "cyclegan": 3, "stargan": 3, "starganv2": 2}
@@ -53,9 +53,8 @@ def measure(row: str, options: argparse.Namespace) -> dict:
         np.savez(folder / "inputs.npz", **inputs)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compilation")
         ours = [sys.executable, "-m", "experiments.benchmarks.surgical_nets_jax", name, row]
-        script = Path(__file__).with_name("surgical_nets_torch.py")
-        with process([options.torch_python, script, name, row], "PyTorch's side") as torch:
-            version, ask_theirs = torch
+        side = torch_process(options.torch_python, "surgical_nets_torch.py", name, row)
+        with side as (version, ask_theirs):
             ask_theirs("load")
             with process(ours, "our side") as (_, ask):
                 ask("load")

@@ -12,13 +12,14 @@ import numpy as np
 
 @contextmanager
 def torch_process(
-    python: str, script: str, folder: Path
+    python: str, script: str, *arguments: Path | str
 ) -> Iterator[tuple[str, Callable[[str], list[float]]]]:
     """Start `script` with the interpreter `python`; yield its PyTorch's version and a question.
 
-    The question sends a line and returns the numbers of the line that is the answer.
+    `arguments` are the script's. The question sends a line and returns the numbers of the line that
+    is the answer.
     """
-    command = [python, Path(__file__).with_name(script), folder]
+    command = [python, Path(__file__).with_name(script), *arguments]
     with process(command, "PyTorch's side") as started:
         yield started
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from common.pipeline import stages
 from tests.suite.toy_project import NETWORKS, done, edit, finish, run, start, start_together
 
 UNITS = [f"train {name} {seed}" for name in NETWORKS for seed in range(3)]
@@ -114,6 +115,27 @@ def test_a_run_shares_its_units_among_processes_of_its_own(project: Path, capsys
     shutil.rmtree(results)
     assert run(capsys, "replicate", "apple")[0] == 0
     assert (results / "metrics.json").read_bytes() == shared
+
+
+def test_what_was_done_is_told_once_and_needs_no_process(
+    project: Path, capsys, monkeypatch
+) -> None:
+    assert run(capsys, "replicate", "apple", "--stage", "train", "--seeds", "2")[0] == 0
+    edit(project / "papers" / "apple_one" / "study.py", 'print("a library speaks")', "print()")
+    command = ("replicate", "apple", "--processes", "2")
+    (ended,) = finish([start(project, *command, TOY_SECONDS="0.5")])
+    assert ended[0] == 0, ended
+    assert ended[2].count("done by other code") == 2 * len(NETWORKS)
+    counts, helped = [], stages.helped
+
+    def counted(count: int, *work: object) -> object:
+        counts.append(count)
+        return helped(0, *work)
+
+    monkeypatch.setattr(stages, "helped", counted)
+    status, _, err = run(capsys, *command)
+    assert (status, err.count("done by other code")) == (0, 2 * len(NETWORKS))
+    assert counts == [-1]
 
 
 def test_processes_end_with_the_run_that_started_them(project: Path) -> None:
