@@ -22,6 +22,7 @@ _EXPERIMENTAL = "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 # Starts XLA's CPU backend, which reads XLA_FLAGS, at a tenth of the time that JAX itself needs.
 _PROBE = "from jaxlib import xla_client; xla_client.make_cpu_client()"
+THREADS = "NPROC"  # how many threads XLA's CPU backend has; else as many as there are cores
 _HUGE_PAGES = "glibc.malloc.hugetlb"
 _KERNEL_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _MOST_MAPPINGS = Path("/proc/sys/vm/max_map_count")  # of a process; Linux only
@@ -45,6 +46,19 @@ def configure() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(paths.compilation()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads() -> int:
+    """Return how many threads XLA's CPU backend has, on which its sums' last bits depend."""
+    given = os.environ.get(THREADS, "")
+    return int(given) if given.isdigit() else cores()
 
 
 def restart_with_huge_pages() -> None:

@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from common import xla
@@ -23,30 +23,32 @@ def prepare_process() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-@contextlib.contextmanager
-def helped(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[None]:
-    """Have `count` further processes call `work` for the length of a ``with`` block.
+def share_out(count: int, threads: int, work: Callable[..., None], *arguments: Any) -> None:
+    """Have `count` processes call `work`, each with so many threads, and wait for them.
 
-    What they do must be shared out by locks, and be done here should one of them fail: what they
-    raise is said by whoever meets it here, and they end with the block.
+    Two processes that have all cores each spend a sixth of their time in each other's way. What
+    they do must be shared out by locks, and what one fails at be done here afterwards: what they
+    raise is said by whoever meets it here.
     """
     spawn = multiprocessing.get_context("spawn")
-    given = (work, *arguments)
+    given = (threads, work, *arguments)
     helpers = [spawn.Process(target=_help, args=given, daemon=True) for _ in range(count)]
-    for helper in helpers:
-        helper.start()
     try:
-        yield
+        for helper in helpers:
+            helper.start()
+        for helper in helpers:
+            helper.join()
     finally:
         for helper in helpers:
             helper.terminate()
             helper.join()
 
 
-def _help(work: Callable[..., None], *arguments: Any) -> None:
+def _help(threads: int, work: Callable[..., None], *arguments: Any) -> None:
     threading.Thread(
         target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
     ).start()
+    os.environ[xla.THREADS] = str(threads)
     prepare_process()
     with contextlib.suppress(KeyboardInterrupt, UserError):
         work(*arguments)

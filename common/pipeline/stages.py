@@ -9,7 +9,6 @@ networks or the data are others.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from typing import Any, Literal
 
 import jax
 
+from common import xla
 from common.data.prepare import prepare as prepare_data
 from common.errors import InputError
 from common.files import save_arrays, write_atomic
 from common.pipeline import draw, record, trained, units
-from common.pipeline.process import helped
+from common.pipeline.process import share_out
 from common.results import folder as results
 from common.results import manifest, metrics_file
 from common.study import config as configs
@@ -72,18 +72,19 @@ def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Pat
 
 
 def _share(run: Run[Any], items: Sequence[units.Item]) -> None:
-    """Do what is not done yet, with further processes where there is as much to do."""
+    """Do what is not done yet, in processes of its own where there are several to share it."""
     pending = []
     for item in items:
         if item.is_done():
             item.warn_of_other_code()
         else:
             pending.append(item)
-    with helped(min(_processes(run), len(pending)) - 1, units.share, pending):
-        units.share(pending)
+    if (processes := processes_of(run)) > 1:
+        share_out(min(processes, len(pending)), threads_of(run), units.share, pending)
+    units.share(pending)
 
 
-def _processes(run: Run[Any]) -> int:
+def processes_of(run: Run[Any]) -> int:
     """Return how many processes share the work: by default as the experiment says, on CPUs only.
 
     One takes all of an accelerator's memory, and processes of one training go together.
@@ -92,7 +93,12 @@ def _processes(run: Run[Any]) -> int:
         return 1
     if run.processes is None and jax.default_backend() != "cpu":
         return 1
-    return run.processes or min(run.experiment.processes, os.cpu_count() or 1)
+    return run.processes or min(run.experiment.processes, xla.cores())
+
+
+def threads_of(run: Run[Any]) -> int:
+    """Return how many threads each of the processes has."""
+    return max(1, xla.threads() // processes_of(run))
 
 
 def prepare(run: Run[Any]) -> Prepared:

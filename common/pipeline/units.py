@@ -106,11 +106,8 @@ def _needed(run: Run[Any], network: str) -> set[str]:
 
 def trainings(run: Run[Any], prepared: Prepared, only: str | None = None) -> list[Training]:
     """Return the trainings of all units of a run, or of those of one network; seed by seed."""
-    return [
-        Training(run.unit(prepared, seed, name), prepared)
-        for seed in run.seeds
-        for name in names(run, only)
-    ]
+    units = [run.unit(prepared, seed, name) for seed in run.seeds for name in names(run, only)]
+    return [Training(unit, prepared) for unit in {unit.folder: unit for unit in units}.values()]
 
 
 def index(run: Run[Any], prepared: Prepared, seed: int) -> None:

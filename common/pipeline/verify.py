@@ -81,24 +81,24 @@ def verify(
     """
     committed = study.results(experiment)
     before = results.manifest(committed)
-    others = _others(before["platform"])
-    exact, notes = not others, []
-    if others:
-        notes.append(f"another platform: {others}")
-    pixels = _same_matplotlib(before["platform"])
-    if not pixels:
-        notes.append("figures not compared: another matplotlib draws other letters")
-    numbers = Numbers()
+    numbers, notes = Numbers(), []
     paths.home().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="verify-", dir=paths.home()) as name:
         scratch = Path(name)
-        drawn = render.render(study, committed, scratch / "drawn")
-        differences = compare_drawings(committed, drawn, exact, pixels)
         run, reason = None, ""
         if stage == "all":
             run, reason = _again(study, experiment, raw, before["seeds"], scratch)
         if reason:
-            notes.insert(0, f"{reason}; only tables and figures were verified")
+            notes.append(f"{reason}; only tables and figures were verified")
+        others = _others(before["platform"], run)
+        exact = not others
+        if others:
+            notes.append(f"another platform: {others}")
+        pixels = _same_matplotlib(before["platform"])
+        if not pixels:
+            notes.append("figures not compared: another matplotlib draws other letters")
+        drawn = render.render(study, committed, scratch / "drawn")
+        differences = compare_drawings(committed, drawn, exact, pixels)
         if run:
             stages.execute(run)
             numbers = compare_runs(committed, run, exact)
@@ -258,9 +258,13 @@ def _same_matplotlib(before: dict[str, Any]) -> bool:
     return before["versions"].get("matplotlib", now) == now
 
 
-def _others(before: dict[str, Any]) -> str:
-    """Name what of the platform is not as it was; what was not recorded then does not count."""
-    now = metrics_file.flatten(manifests.platform())
+def _others(before: dict[str, Any], run: Run[Any] | None) -> str:
+    """Name what of the platform is not as it was; what was not recorded then does not count.
+
+    Neither do threads where nothing is run.
+    """
+    threads = {"threads": stages.threads_of(run) if run else before.get("threads")}
+    now = metrics_file.flatten(manifests.platform() | threads)
     then = metrics_file.flatten(before)
     return "; ".join(
         f"{name} {now.get(name)}, results made with {value}"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import provenance
+from common import provenance, xla
 from common.files import sha256
 from common.results import gpu
 from common.study.protocol import Run
@@ -47,9 +47,8 @@ def platform() -> dict[str, Any]:
     on_gpu = jax.default_backend() == "gpu"
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": xla.cores(),
+        "threads": xla.threads(),
         "device": devices[0].device_kind,
         "devices": len(devices),
         "processes": jax.process_count(),

@@ -110,6 +110,8 @@ def test_a_run_shares_its_units_among_processes_of_its_own(project: Path, capsys
     assert sorted(done(project, "evaluate")) == [f"evaluate {seed}" for seed in range(3)]
     assert len({line.split()[-1] for line in done(project, "begin")}) == 2
     results = project.joinpath(*RESULTS)
+    platform = json.loads((results / "manifest.json").read_text())["platform"]
+    assert platform["threads"] == max(1, platform["cores"] // 2)
     shared = (results / "metrics.json").read_bytes()
     shutil.rmtree(project / "home")
     shutil.rmtree(results)
@@ -126,16 +128,11 @@ def test_what_was_done_is_told_once_and_needs_no_process(
     (ended,) = finish([start(project, *command, TOY_SECONDS="0.5")])
     assert ended[0] == 0, ended
     assert ended[2].count("done by other code") == 2 * len(NETWORKS)
-    counts, helped = [], stages.helped
-
-    def counted(count: int, *work: object) -> object:
-        counts.append(count)
-        return helped(0, *work)
-
-    monkeypatch.setattr(stages, "helped", counted)
+    counts = []
+    monkeypatch.setattr(stages, "share_out", lambda count, *work: counts.append(count))
     status, _, err = run(capsys, *command)
     assert (status, err.count("done by other code")) == (0, 2 * len(NETWORKS))
-    assert counts == [-1]
+    assert counts == [0]
 
 
 def test_processes_end_with_the_run_that_started_them(project: Path) -> None:
@@ -145,11 +142,15 @@ def test_processes_end_with_the_run_that_started_them(project: Path) -> None:
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     finish([killed])
-    (helper,) = workers - {killed.pid}
+    assert killed.pid not in workers
     end = time.monotonic() + LIMIT
-    while Path(f"/proc/{helper}").exists() and time.monotonic() < end:
+    while any(map(_lives, workers)) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not Path(f"/proc/{helper}").exists()
+    assert not any(map(_lives, workers))
+
+
+def _lives(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
 
 
 def test_an_experiment_says_how_many_processes_share(project: Path) -> None:
