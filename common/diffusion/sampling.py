@@ -39,6 +39,7 @@ def sample(
     noise: Float[AnyArray, "n height width channels"] | None = None,
     initial: Float[AnyArray, "n height width channels"] | None = None,
     start: int = 0,
+    region: Float[AnyArray, "n height width 1"] | None = None,
     batch_size: int = 32,
     trajectory_every: int | None = None,
     chunk: int | None = None,
@@ -64,7 +65,10 @@ def sample(
     weight of a ControlNet: the network is then called `predict_eps(x, t, condition, row)`. `noise`
     is what to begin with, else it is drawn from the seeds. With `initial` images the process begins
     at evaluation `start` with these images and as much noise as belongs to its time (Meng et al.
-    2022, SDEdit, arXiv:2108.01073); any start is the same program.
+    2022, SDEdit, arXiv:2108.01073); any start is the same program. With a `region`, 1 where images
+    may change and 0 where not, what lies outside is put back after every step with as much noise as
+    belongs to the next time, and without any at the end (Lugmayr et al. 2022, RePaint,
+    arXiv:2201.09865, equation 8, without its resampling).
 
     With a `chunk`, the host gets control after every so many steps: `on_chunk` is called with the
     number of steps done and the data, unclipped, that the last of them implies for the batch, and
@@ -77,13 +81,15 @@ def sample(
     where the arguments do not go together.
     """
     seeds, conditions = np.asarray(seeds), jax.tree.map(np.asarray, conditions)
-    begun = {"noise": noise, "initial": initial}
+    begun = {"noise": noise, "initial": initial, "region": region}
     begun = {name: np.asarray(given) for name, given in begun.items() if given is not None}
     _check(schedule, sampler, {**begun, "conditions": conditions}, seeds, chunk)
     if on_chunk and chunk is None:
         raise ValueError("on_chunk needs chunk, the steps between its calls")
     if initial is None and start:
         raise ValueError(f"start is {start} without initial images")
+    if initial is None and region is not None:
+        raise ValueError("a region without initial images, which stay outside of it")
     if not 0 <= start < len(sampler.times) or (start and trajectory_every is not None):
         raise ValueError(
             f"start is {start}: expected 0 to {len(sampler.times) - 1}, and 0 for a trajectory"
@@ -155,7 +161,8 @@ def noise_of_seeds(
 class _Process(NamedTuple):
     """The reverse process of a batch; no `scale` means one evaluation of the network a step.
 
-    `begun` holds the noise or the initial images that are given; no `start` is the first step.
+    `begun` holds the noise, the initial images and the region that are given; no `start` is the
+    first step.
     """
 
     predict_eps: Callable
@@ -173,15 +180,29 @@ class _Process(NamedTuple):
         """Return the standard normal noise of time `t`."""
         return noise_of_seeds(self.seeds, t, shape)
 
+    def start_noise(self, shape: tuple[int, ...]) -> Images:
+        """Return the noise that the images begin with."""
+        given = self.begun.get("noise")
+        # drawn at a time that no step visits
+        return self.noise(self.schedule.steps, shape) if given is None else given
+
     def begin(self, shape: Shape) -> Images:
         """Return what the first evaluation of the network sees."""
-        x = self.begun.get("noise")
-        if x is None:
-            x = self.noise(self.schedule.steps, shape)  # a time that no step visits
+        x = self.start_noise(shape)
         if self.start is None:
             return x
         first = jnp.asarray(self.sampler.times)[self.start]
         return add_noise(self.schedule, self.begun["initial"], x, jnp.full(x.shape[:1], first))
+
+    def kept(self, x: Images, index: Int[Array, ""]) -> Images:
+        """Return the images after evaluation `index` with what lies outside of the region."""
+        if "region" not in self.begun:
+            return x
+        times, initial = jnp.asarray(self.sampler.times), self.begun["initial"]
+        t = jnp.full(x.shape[:1], times[jnp.minimum(index + 1, len(times) - 1)])
+        noisy = add_noise(self.schedule, initial, self.start_noise(initial.shape[1:]), t)
+        outside = jnp.where(index + 1 < len(times), noisy, initial)
+        return outside + self.begun["region"] * (x - outside)
 
     def eps(self, x: Images, t: Int[Array, ""], index: Int[Array, ""]) -> Images:
         """Return the predicted noise in `x` at time `t`, evaluation `index`."""
@@ -217,6 +238,7 @@ def _advance(
             estimate = predicted_x0(process.schedule, eps, t, state.x, None)
         noise = process.noise(t, eps.shape[1:]) if sampler.stochastic else None
         state = sampler.update(process.schedule, state, eps, index, noise)
+        state = state._replace(x=process.kept(state.x, index))
         if every is not None:
             # every step writes into the next frame, so that the last one of `every` stays
             frames = frames.at[index // every + 1].set(sampler.finalize(state))
@@ -274,7 +296,9 @@ def _in_chunks(
     """Return what `_whole` does, `chunk` steps a program; `on_chunk` sees the `kept` images."""
     count, watched = len(process.sampler.times), on_chunk is not None
     state, frames = _begin_alone(process, shape, every)
-    process = process._replace(begun={}, start=None)  # however it began, the chunks are the same
+    if "region" not in process.begun:
+        process = process._replace(begun={})  # however it began, the chunks are the same
+    process = process._replace(start=None)
     for start in range(first, count, chunk):
         stop = min(start + chunk, count)
         state, frames, estimate = _chunk(

@@ -150,3 +150,23 @@ def control_weights(
     taken = np.arange(evaluations - start)
     inside = (taken / len(taken) >= window[0]) & ((taken + 1) / len(taken) <= window[1])
     return np.concatenate([np.zeros(start), scale * inside]).astype(np.float32)
+
+
+def region_of(
+    given: np.ndarray, count: int, size: Size, factor: int
+) -> Float[np.ndarray, "n rows columns 1"]:
+    """Return 1 for latents that may change, of which any pixel does, else 0; for all or one each.
+
+    Raises InputError for another shape or type, and for a region that is nowhere.
+    """
+    region = np.asarray(given)
+    if region.ndim == 2:
+        region = np.broadcast_to(region, (count, *region.shape))
+    if region.dtype != bool or region.shape != (count, *size):
+        raise InputError(
+            f"region: {region.dtype} {region.shape}, expected bool {(count, *size)} or {size}"
+        )
+    if not region.reshape(count, -1).any(1).all():
+        raise InputError("region: empty, so that nothing may change; mark some pixels")
+    blocks = region.reshape(count, size[0] // factor, factor, size[1] // factor, factor)
+    return blocks.max((2, 4))[..., None].astype(np.float32)

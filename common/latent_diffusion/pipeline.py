@@ -35,6 +35,7 @@ from common.latent_diffusion.inputs import (
     control_weights,
     images_of,
     prompts_and_seeds,
+    region_of,
     sampler_of,
     size_of,
     start_of,
@@ -87,6 +88,7 @@ class Pipeline:
         guess: bool = False,
         image: np.ndarray | None = None,
         strength: float | int = 0.8,
+        region: np.ndarray | None = None,
         noise: Float[np.ndarray, "n rows columns channels"] | None = None,
         batch_size: int = 4,
         chunk: int | None = None,
@@ -109,6 +111,8 @@ class Pipeline:
             guess: it alone leads: it sees the prompt's half only, its fine residuals count less.
             image: where to begin, [height, width, 3] for all or one each, in [0, 1].
             strength: the share of the steps that are taken from there, above 0 up to 1.
+            region: where the image may change, bool [height, width] for all or one each; outside
+                of it the image stays, as the autoencoder has it. None is everywhere.
             noise: standard normal latents to begin with, else drawn from the seeds.
             batch_size: images drawn at once; a batch is filled up to it.
             chunk: steps after which the host gets control.
@@ -136,6 +140,10 @@ class Pipeline:
             hint = images_of("hint", hint, count, (height, width))
         if image is not None:
             image = images_of("image", image, count, (height, width))
+        if region is not None:
+            if image is None:
+                raise InputError("a region needs an image, which stays outside of it")
+            region = region_of(region, count, (height, width), factor)
         start = 0 if image is None else start_of(solver, strength)
         guided = guidance_scale > 1
         denoiser = self._denoiser(hint is not None, guess, guided)
@@ -166,6 +174,7 @@ class Pipeline:
                 noise=None if noise is None else noise[rows],
                 initial=initial,
                 start=start,
+                region=None if region is None else region[rows],
                 batch_size=batch_size,
                 chunk=chunk,
                 on_chunk=on_preview and partial(self._preview, on_preview, row, batch_size),

@@ -55,7 +55,7 @@ def load_embedding(pipeline: Pipeline, path: str | Path, token: str | None = Non
         pipeline,
         config=replace(pipeline.config, text=text),
         tokenizer=tokenizer,
-        text=_extended(pipeline.text, pipeline.tokenizer, vectors),
+        text=extended(pipeline.text, pipeline.tokenizer, vectors),
     )
 
 
@@ -81,8 +81,13 @@ def _embedding(
     return None if inside or name in _UNNAMED else name, np.atleast_2d(tensors[name])
 
 
-def _extended(text: TextEncoder, tokenizer: Tokenizer, vectors: np.ndarray) -> TextEncoder:
-    """Return a text encoder with more rows, which begin where the ids of the tokenizer end."""
+def extended(
+    text: TextEncoder, tokenizer: Tokenizer, vectors: Float[np.ndarray, "vectors features"]
+) -> TextEncoder:
+    """Return a text encoder with more rows, which begin where the ids of the tokenizer end.
+
+    All other weights are shared. Raises InputError where it has fewer rows than the tokenizer ids.
+    """
     made = nnx.clone(text)  # of the modules; arrays never change, and are shared
     rows = text.tokens.embedding[...]
     if len(rows) < tokenizer.size:

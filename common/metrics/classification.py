@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from common.errors import InputError
 from common.metrics.checks import check_finite, check_labels, check_same_shape, check_vectors
@@ -16,6 +16,7 @@ from common.metrics.overlap import Overlap
 
 AnyArray = jax.Array | np.ndarray
 Labels = Integer[AnyArray, " n"] | Bool[AnyArray, " n"]
+_ROUNDING = 1e-9  # of 1 - specificity
 Matrix = Integer[AnyArray, "classes classes"]
 
 
@@ -82,6 +83,23 @@ def average_precision(scores: Float[AnyArray, " n"], positive: Bool[AnyArray, ..
     """
     values, present = _checked(scores, positive)
     return float(average_precision_score(present, values)) if present.any() else float("nan")
+
+
+def sensitivity_at(
+    scores: Float[AnyArray, " n"], positive: Bool[AnyArray, ...], specificity: float = 0.95
+) -> float:
+    """Return the largest sensitivity of a threshold that keeps the specificity, in [0, 1].
+
+    A point of scikit-learn's `roc_curve`, not between two: what a threshold on these data reaches.
+    NaN where only one class is present. Errors as `auroc`, and for a specificity outside [0, 1].
+    """
+    if not 0 <= specificity <= 1:
+        raise InputError(f"specificity {specificity}: expected a share from 0 to 1")
+    values, present = _checked(scores, positive)
+    if present.all() or not present.any():
+        return float("nan")
+    false, true, _ = roc_curve(present, values, drop_intermediate=False)
+    return float(true[false <= 1 - specificity + _ROUNDING].max())
 
 
 def one_vs_rest(

@@ -27,6 +27,7 @@ class Network:
     depends_on: tuple[str, ...]  # sections and fields of the config
     after: tuple[str, ...] = ()  # networks of the same seed that it learns from
     ignores: tuple[str, ...] = ()  # fields of these sections that it does not depend on
+    once: bool = False  # trained once, with seed 0, for all seeds; learns from such networks only
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class Run(Generic[C]):
         return self.work / f"seed_{seed}"
 
     def unit(self, prepared: Prepared, seed: int, network: str) -> Unit[C]:
-        """Return the training of one network of one seed."""
-        return Unit(self, seed, network, prepared.content_hash)
+        """Return the training of one network of one seed, or of the one for all seeds."""
+        return Unit(self, seed, network, prepared.content_hash).of(network)
 
     def units(self, prepared: Prepared, seed: int) -> list[Unit[C]]:
         """Return the trainings of one seed, in the order of the networks."""
@@ -181,8 +182,10 @@ class Unit(Generic[C]):
     @property
     def label(self) -> str:
         """What the training is called in messages."""
-        return f"train {self.network}, seed {self.seed}"
+        once = self.run.networks[self.network].once
+        return f"train {self.network}, {'once' if once else f'seed {self.seed}'}"
 
     def of(self, network: str) -> Unit[C]:
-        """Return the training of another network of the same seed."""
-        return Unit(self.run, self.seed, network, self.content_hash)
+        """Return the training of another network of the same seed, or of the one for all."""
+        seed = 0 if self.run.networks[network].once else self.seed
+        return Unit(self.run, seed, network, self.content_hash)

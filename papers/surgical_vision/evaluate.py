@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from common import provenance
+from common.metrics.described import Inception
 from common.results.cache import cached
 from common.study import config as configs
 from common.study.protocol import Evaluation, Prepared, Run
@@ -20,7 +21,7 @@ from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import Images, Part, load
 from papers.surgical_vision.datasets import ladders
 from papers.surgical_vision.families import recipe_of
-from papers.surgical_vision.features import Inception, Vectors, perceptual_networks
+from papers.surgical_vision.features import Vectors, perceptual_networks
 from papers.surgical_vision.internals import internals
 from papers.surgical_vision.measures import mean, measured
 from papers.surgical_vision.recipes.recipe import Recipe

@@ -28,8 +28,10 @@ from common.diffusion.schedule import Schedule
 from common.diffusion.unet.unet import UNet
 from common.latent_diffusion.checkpoint import load
 from common.latent_diffusion.clip_text import TextEncoder
+from common.latent_diffusion.config import VAEConfig
 from common.latent_diffusion.lora import LoRAParam, add_lora, remove_lora
 from common.latent_diffusion.pipeline import Pipeline
+from common.latent_diffusion.scratch import autoencoder_loss, encoded, unit_latents
 from common.latent_diffusion.training import (
     Fixed,
     Objective,
@@ -43,7 +45,6 @@ from common.training.state import State
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config, DiffusionConfig
 from papers.surgical_vision.data import Part, single
-from papers.surgical_vision.losses import l1
 from papers.surgical_vision.models import latent
 from papers.surgical_vision.prompts import every_prompt, prompt_of
 from papers.surgical_vision.recipes.recipe import (
@@ -74,13 +75,7 @@ def autoencoder(config: Config) -> Recipe:
         return State(params, adam.init(params), stats=jnp.zeros(()))
 
     def loss(params: Any, images: Images, key: Array) -> tuple[Array, tuple[Losses, Array]]:
-        network: Any = nnx.merge(graph, params)
-        normal = network.encode(images)
-        latents = normal.sample(jax.random.normal(key, normal.mean.shape))
-        error = l1(network.decode(latents), images)
-        penalty = options.kl * normal.kl().mean() / images[0].size
-        total = error + penalty
-        return total, ({"loss": total, "l1": error, "kl": penalty}, jnp.square(latents).mean())
+        return autoencoder_loss(nnx.merge(graph, params), images, key, options.kl)
 
     def step(
         state: State, batch: Any, index: Array, key: Array, steps: Array, fixed: Any
@@ -125,7 +120,7 @@ def _denoiser(config: Config) -> Recipe:
     loss_of = make_loss(unet_prediction(graphs["unet"]), objective)
 
     def fixed(states: Mapping[str, State], part: Part | None) -> VAE:
-        return latent.unit_latents(config, states[AUTOENCODER])
+        return _autoencoder(sizes.vae, states)
 
     def init(key: Array, fixed: Any) -> State:
         keys = jax.random.split(key)
@@ -139,7 +134,7 @@ def _denoiser(config: Config) -> Recipe:
     ) -> tuple[State, Losses]:
         keys = jax.random.split(jax.random.fold_in(key, index), 3)
         (images,) = augmented(keys[0], config.augment, batch["image"])
-        latents = latent.encoded(fixed, images, keys[1])
+        latents = encoded(fixed, images, keys[1])
         which = batch["label"].astype(jnp.int32) @ jnp.array([4, 2, 1])  # as in every_prompt
 
         def loss(params: Any) -> Array:
@@ -158,11 +153,15 @@ def _denoiser(config: Config) -> Recipe:
     def weights(state: State, states: Mapping[str, State]) -> Pipeline:
         params = state.params
         networks = {name: nnx.merge(graph, params[name]) for name, graph in graphs.items()}
-        return Pipeline(
-            sizes, tokenizer, vae=latent.unit_latents(config, states[AUTOENCODER]), **networks
-        )
+        return Pipeline(sizes, tokenizer, vae=_autoencoder(sizes.vae, states), **networks)
 
     return Recipe(init, step, weights, _translation(options), single, fixed)
+
+
+def _autoencoder(sizes: VAEConfig, states: Mapping[str, State]) -> VAE:
+    """Return the trained autoencoder, its latents of variance 1."""
+    trained = states[AUTOENCODER]
+    return unit_latents(sizes, trained.params, trained.stats)
 
 
 def _given(config: Config) -> Recipe:
@@ -216,7 +215,7 @@ def _adaptation(config: Config) -> Recipe:
     ) -> tuple[State, Losses]:
         keys = jax.random.split(jax.random.fold_in(key, index), 3)
         (images,) = augmented(keys[0], config.augment, batch["after"])
-        latents = latent.encoded(fixed.vae, images, keys[1])
+        latents = encoded(fixed.vae, images, keys[1])
         context = jnp.broadcast_to(fixed.context, (latents.shape[0], *fixed.context.shape))
         graph, _, rest = nnx.split(fixed.unet, LoRAParam, ...)  # type: ignore[misc]
         whole = Fixed(rest, Schedule.scaled_linear())

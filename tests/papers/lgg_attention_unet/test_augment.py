@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from papers.lgg_attention_unet.augment import affine, augment, sample
+from common.nn.affine import affine, sample
+from papers.lgg_attention_unet.augment import augment
 from papers.lgg_attention_unet.config import TrainConfig
 
 STILL = TrainConfig(rotation_degrees=0.0, shift=0.0, shear_degrees=0.0, zoom=0.0)

@@ -11,9 +11,10 @@ import pytest
 
 from common.data.prepared import Prepared
 from common.metrics.color_difference import color_difference
+from common.metrics.described import Inception
 from papers.surgical_vision import cases, evaluate, internals, measures
 from papers.surgical_vision.data import Part, Truths
-from papers.surgical_vision.features import Inception, Vectors
+from papers.surgical_vision.features import Vectors
 from papers.surgical_vision.pair import DOMAINS, LADDER, REGIONS, UNKNOWN
 from papers.surgical_vision.prompts import every_prompt, prompt_of
 from papers.surgical_vision.untrained import untrained_vgg
