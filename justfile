@@ -36,6 +36,14 @@ render *arguments:
 predict *arguments:
     @{{ python }} -m papers predict "$@"
 
+# new images from a trained model: just sample rare --label pneumothorax --side left --count 20 --out DIR
+sample *arguments:
+    @{{ python }} -m papers sample "$@"
+
+# an image again from its lineage, to the byte: just regenerate LINEAGE.json
+regenerate *arguments:
+    @{{ python }} -m papers regenerate "$@"
+
 # pretrained weights: what is here; just weights --fetch [NAME], --verify, --add NAME PATH, --remove NAME
 weights *arguments:
     @{{ python }} -m papers weights "$@"

@@ -8,11 +8,12 @@ from scipy import ndimage
 
 from common.errors import InputError
 
-Edges = Bool[np.ndarray, "n height width"]
-
 
 def edge_recall(
-    found: Edges, expected: Edges, tolerance: int = 1, region: Edges | None = None
+    found: Bool[np.ndarray, "n height width"],
+    expected: Bool[np.ndarray, ...],
+    tolerance: int = 1,
+    region: Bool[np.ndarray, ...] | None = None,
 ) -> Float64[np.ndarray, " n"]:
     """Return the share of each image's expected edge pixels that have a found one near, in [0, 1].
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,21 +143,87 @@ def predict(
     options: Sequence[str] = (),
 ) -> Outcome:
     """Run a study's trained networks on the user's own scans; `options` are ``name=value``."""
-    from common.results.tables import Table, markdown
     from common.study.options import FLAG, chosen
 
     if study.predict is None:
-        able = [other.name for other in others() if other.predict]
-        offered = f"{', '.join(able)} offers it" if able else "none does"
-        raise InputError(f"predict {study.name}: not offered by this study; {offered}")
+        raise _not_offered("predict", study, others())
     if options and study.options is None:
         raise InputError(f"{FLAG} {options[0]}: predict {study.name} has no options")
     choice = () if study.options is None else (chosen(study.options, options),)
-    rows = study.predict(checkpoint, source, out, skip_bad, *choice)
+    return _written(study, out, study.predict(checkpoint, source, out, skip_bad, *choice))
+
+
+def sample(
+    study: AnyStudy,
+    others: Callable[[], Sequence[AnyStudy]],
+    checkpoint: Path | None,
+    out: Path,
+    flags: Sequence[str] = (),
+) -> Outcome:
+    """Draw images with a study's trained model; `flags` are those that the study offers."""
+    from common.study.options import flagged
+
+    if study.sample is None:
+        raise _not_offered("sample", study, others())
+    choice = flagged(study.sampling, flags, ("--checkpoint", "--out", "--json"))
+    return _written(study, out, study.sample(checkpoint, out, choice))
+
+
+def regenerate(
+    load: Callable[[str], AnyStudy],
+    others: Callable[[], Sequence[AnyStudy]],
+    lineage: Path,
+    checkpoint: Path | None = None,
+) -> Outcome:
+    """Draw an image again from the file of its lineage, which names its study, and compare."""
+    study = load(_study_of(lineage))
+    if study.regenerate is None:
+        raise _not_offered("regenerate", study, others())
+    found = study.regenerate(lineage, checkpoint)
+    same = found.before == found.now
+    head = "the same film to the byte" if same else f"another film: {found.before}, now {found.now}"
+    lines = [f"{lineage}: {head}", *(f"differs: {one}" for one in found.differences)]
+    lines += [found.note] if found.note else []
+    return Outcome(int(not same), {**dataclasses.asdict(found), "same": same}, "\n".join(lines))
+
+
+def _study_of(lineage: Path) -> str:
+    """Return the name of the study in a lineage, or in what a file says of an image with it."""
+    try:
+        content = json.loads(lineage.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{lineage}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        content = None
+    try:
+        return str(content.get("lineage", content)["engine"]["study"])
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{lineage}: not a lineage; give the JSON file beside an image") from None
+
+
+def _written(study: AnyStudy, out: Path, rows: list[dict[str, Any]]) -> Outcome:
+    """Return what was written: a table of the rows, without the files of each."""
+    from common.results.tables import Table, markdown
+
     columns = tuple(name for name in rows[0] if name != "written")
     cells = tuple(tuple(row[name] for name in columns) for row in rows)
     text = f"{markdown(Table('', columns, cells))}\nWritten: {out}"
     return Outcome(0, {"study": study.name, "out": str(out), "files": rows}, text)
+
+
+def _not_offered(what: str, study: AnyStudy, others: Sequence[AnyStudy]) -> InputError:
+    able = [other.name for other in others if getattr(other, what)]
+    offered = f"{', '.join(able)} offers it" if able else "none does"
+    return InputError(f"{what} {study.name}: not offered by this study; {offered}")
+
+
+def list_flags(study: AnyStudy) -> str:
+    """Return what a study's `sample` lets the user choose, with the defaults."""
+    from common.study.options import described_flags
+
+    if study.sample is None:
+        return f"sample is not offered by {study.name}"
+    return f"flags of sample {study.name}:\n{described_flags(study.sampling)}"
 
 
 def list_options(study: AnyStudy) -> str:

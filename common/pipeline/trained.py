@@ -1,8 +1,9 @@
 """What training leaves for prediction: the folder of a network, and a seed's index of networks.
 
-A network's folder holds ``network.json``: its study, name, seed, key and the config it was trained
-with. An evaluated seed's folder holds ``networks.json``, which says where the seed's networks lie,
-and ``tuned.json``, the fields of the config that the evaluation chose for prediction.
+A network's folder holds ``network.json``: its study, name, seed, key, the config it was trained
+with, and what is known of the data. A trained seed's folder holds ``networks.json``, which says
+where the seed's networks lie, and, once evaluated, ``tuned.json``, the fields of the config that
+the evaluation chose for prediction.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common import paths
 from common.errors import InputError
 from common.files import write_atomic
-from common.results import metrics_file
 from common.study import config as configs
-from common.study.protocol import Run, Unit
+from common.study.protocol import Run, Unit, training_name
 
 NETWORK, INDEX, TUNED = "network.json", "networks.json", "tuned.json"
 
@@ -27,11 +28,16 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained networks of one seed: where each lies, and the config to predict with."""
+    """Trained networks of one seed: where each lies, and the config to predict with.
+
+    `content_hash` and `parts` are those of the prepared data that they learned from (`Prepared`).
+    """
 
     source: Path
     config: Any
     folders: Mapping[str, Path]
+    content_hash: str = ""
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
     def folder(self, network: str) -> Path:
         """Return the folder of a network; raises `InputError` where it is not among these."""
@@ -43,20 +49,28 @@ class Trained:
             )
         return self.folders[network]
 
+    def training(self, network: str) -> str:
+        """Return which training a network came of: `Unit.training`."""
+        described = _read(self.folder(network) / NETWORK)
+        return training_name(network, described["key"], described["seed"])
 
-def save_network(unit: Unit[Any]) -> None:
-    """Write what a network is beside its checkpoints."""
+
+def save_network(unit: Unit[Any], parts: Mapping[str, Any] | None = None) -> None:
+    """Write what a network is beside its checkpoints; `parts` are the prepared data's."""
     described = {
         "study": unit.run.study.name,
         "network": unit.network,
         "seed": unit.seed,
         "key": unit.key,
         "config": asdict(unit.config),
+        "data": {"content_hash": unit.content_hash, "parts": dict(parts or {})},
     }
-    write_atomic(unit.folder / NETWORK, metrics_file.dumps(described))
+    write_atomic(unit.folder / NETWORK, _dumps(described))
 
 
-def save_index(run: Run[Any], seed: int, units: list[Unit[Any]]) -> None:
+def save_index(
+    run: Run[Any], seed: int, units: list[Unit[Any]], parts: Mapping[str, Any] | None = None
+) -> None:
     """Write where the networks of a seed lie, relative to the file, and the run's config."""
     folder = run.seed_folder(seed)
     described = {
@@ -66,8 +80,25 @@ def save_index(run: Run[Any], seed: int, units: list[Unit[Any]]) -> None:
         "networks": {
             unit.network: Path(os.path.relpath(unit.folder, folder)).as_posix() for unit in units
         },
+        "data": {"content_hash": units[0].content_hash, "parts": dict(parts or {})},
     }
-    write_atomic(folder / INDEX, metrics_file.dumps(described))
+    write_atomic(folder / INDEX, _dumps(described))
+
+
+def seeds_of(study: str) -> list[Path]:
+    """Return the folders of all seeds of a study that are trained here, the newest first.
+
+    Raises:
+        InputError: there is none.
+    """
+    indices = (paths.runs() / study).glob(f"*/seed_*/{INDEX}")
+    found = sorted(indices, key=lambda file: (file.stat().st_mtime_ns, file), reverse=True)
+    if not found:
+        raise InputError(
+            f"--checkpoint: nothing of {study} is trained in {paths.runs()}; train it with "
+            f"`just replicate {study}`, or give the folder of a seed that was trained elsewhere"
+        )
+    return [file.parent for file in found]
 
 
 def find(checkpoint: Path, study: str, published: C) -> Trained:
@@ -108,7 +139,10 @@ def find(checkpoint: Path, study: str, published: C) -> Trained:
         folders = {
             name: (file.parent / path).resolve() for name, path in content["networks"].items()
         }
-    return Trained(file.parent, config, folders)
+    data = content.get("data", {})
+    return Trained(
+        file.parent, config, folders, data.get("content_hash", ""), data.get("parts", {})
+    )
 
 
 def _files(checkpoint: Path, name: str) -> list[Path]:
@@ -124,6 +158,11 @@ def _only(checkpoint: Path, files: list[Path]) -> Path:
         names = ", ".join(str(owner.relative_to(checkpoint)) for owner in owners)
         raise InputError(f"--checkpoint {checkpoint}: holds several, choose one of {names}")
     return min(files, key=lambda file: (len(file.parent.name), file.parent.name))
+
+
+def _dumps(described: Mapping[str, Any]) -> str:
+    """Return JSON that keeps the order of names, which is that of the data's classes."""
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
 def _read(file: Path) -> dict[str, Any]:

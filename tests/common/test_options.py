@@ -1,12 +1,12 @@
 """Options of a study's prediction: typed, checked, and said."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 
 from common.errors import InputError
-from common.study.options import About, chosen, described
+from common.study.options import About, chosen, described, described_flags, flagged
 from common.study.schema import Bounds, Length
 
 
@@ -52,3 +52,65 @@ def test_every_option_is_described_with_its_default():
     assert described(Options()).splitlines() == [
         '  model=""  which network', "  parts=[]", "  shares=[1.0]  how much", "  seed=0"
     ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Flags:
+    label: Annotated[str, About("what is drawn")] = "normal"
+    note: Annotated[str | None, About("what is said")] = None
+    strength: Annotated[Annotated[float, Bounds(0, 2)] | None, About("how much")] = None
+    canny_low: Annotated[int, Bounds(0), About("of edges")] = 100
+    side: Literal["", "left"] = ""
+
+    def check(self) -> None:
+        if self.side and self.label == "normal":
+            raise ValueError("--side: normal has none")
+
+
+def test_flags_are_texts_as_they_stand_or_numbers():
+    assert flagged(Flags(), []) == Flags()
+    words = [
+        "--label=a = 3",
+        "--note",
+        "true",
+        "--strength",
+        "1",
+        "--canny-low=7",
+        "--side",
+        "left",
+    ]
+    assert flagged(Flags(), words) == Flags("a = 3", "true", 1.0, 7, "left")
+    assert flagged(Flags(), ["--note", "--label"]).note == "--label"
+    assert flagged(Flags(), ["--note="]).note == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--labl x", "--labl: no such flag, did you mean '--label'"),
+        ("--ouut x", "--ouut: no such flag, did you mean '--out'"),
+        ("label x", "label: no such flag"),
+        ("--label", "--label: give a value after it"),
+        ("--label a --label=b", "--label: given twice"),
+        ("--strength 3", "--strength = 3: expected from 0 to 2"),
+        ("--strength much", '--strength = "much": must be a number'),
+        ("--strength=", '--strength = "": must be a number'),
+        ("--canny-low 1.5", "--canny-low = 1.5: must be a whole number"),
+        ("--side right", '--side = "right": not a valid value'),
+        ("--side left", "^--side: normal has none$"),
+    ],
+)
+def test_flags_that_are_not_offered_are_one_line(words, message):
+    with pytest.raises(InputError, match=message) as error:
+        flagged(Flags(), words.split(), ["--out"])
+    assert "\n" not in str(error.value)
+
+
+def test_flags_are_described_with_defaults_that_say_something():
+    assert described_flags(Flags()) == (
+        '  --label      what is drawn; by default "normal"\n'
+        "  --note       what is said\n"
+        "  --strength   how much\n"
+        "  --canny-low  of edges; by default 100\n"
+        "  --side       "
+    )

@@ -1,12 +1,14 @@
 """Where prediction finds trained networks, and with which config."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
-from common.pipeline.trained import Trained, find
+from common.pipeline.trained import Trained, find, seeds_of
 from papers import studies
 from tests.suite.toy_project import NETWORKS, run, work_folder
 
@@ -32,7 +34,7 @@ def test_a_seed_a_run_and_all_runs_lead_to_the_networks_of_a_seed(
     work = work_folder(project)
     for checkpoint in (work / "seed_2", work, trained, project / "home"):
         networks = found(checkpoint)
-        assert tuple(networks.folders) == tuple(sorted(NETWORKS))
+        assert tuple(networks.folders) == NETWORKS
         assert seeds(networks) == {"seed_2"}  # the lowest, as a number
         assert (networks.folder("decoder") / "weights.json").exists()
     assert seeds(found(work / "seed_10")) == {"seed_10"}
@@ -56,6 +58,34 @@ def test_a_networks_own_folder_leads_to_that_network_alone(trained: Path) -> Non
         assert dict(networks.folders) == {"decoder": folder / "seed_2"}
     with pytest.raises(InputError, match=r"no network 'critic' there, only decoder; give the"):
         networks.folder("critic")
+
+
+def test_it_is_known_what_they_learned_from_and_which_trainings_they_are(
+    trained: Path, project: Path
+) -> None:
+    work = work_folder(project)
+    networks = found(work / "seed_10")
+    data = json.loads((work / "data.json").read_text())["data"]
+    assert networks.content_hash == data["content_hash"]
+    assert networks.parts == {"train": {"patients": 3}}
+    for name, folder in networks.folders.items():
+        assert trained / "networks" / networks.training(name) == folder
+    (alone,) = trained.glob("networks/critic-*/seed_10")
+    assert found(alone).parts == networks.parts
+    assert found(alone).training("critic") == networks.training("critic")
+
+
+def test_all_trained_seeds_are_known_the_newest_first(
+    trained: Path, project: Path, monkeypatch, capsys
+) -> None:
+    work = work_folder(project)
+    (trained / "demo-0").mkdir()
+    assert set(seeds_of("apple_one")) == {work / "seed_2", work / "seed_10"}
+    for age, name in enumerate(("seed_10", "seed_2")):
+        os.utime(work / name / "networks.json", (1000 - age, 1000 - age))
+    assert seeds_of("apple_one") == [work / "seed_10", work / "seed_2"]
+    with pytest.raises(InputError, match=r"nothing of apricot is trained in .*just replicate ap"):
+        seeds_of("apricot")
 
 
 def test_networks_may_be_moved_together(trained: Path, project: Path, tmp_path: Path) -> None:

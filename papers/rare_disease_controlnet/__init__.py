@@ -1,0 +1,1 @@
+"""Synthetic chest films for a rare class, and whether they help a classifier."""

@@ -1,0 +1,182 @@
+"""Chest films as DICOM: what a viewer shows of them, and whose they are, and nothing else.
+
+What is shown on a screen counts: lookup tables and windows are applied, MONOCHROME1 is turned
+around, padding is black, and a film stored mirrored or upside down comes as it is looked at: the
+patient's right on the image's left. Of the header nothing is read but `IDENTITY` and `TAGS`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from jaxtyping import Float, Shaped, UInt8
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import apply_modality_lut, apply_windowing, get_decoder
+
+from common.data.raw import BadFile, unreadable
+
+SUFFIXES = (".dcm", ".dicom")
+IDENTITY = ["PatientID", "ViewPosition"]
+TAGS = [
+    *("Modality", "ViewPosition", "PatientOrientation", "BurnedInAnnotation"),
+    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation", "PixelData"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+]
+MODALITIES = ("CR", "DX", "RG", "DR")  # the last one is not DICOM's, but written
+FRONTAL = ("AP", "PA")
+ENDS = (0.1, 99.9)  # percentiles that become black and white where the file gives no window
+ADVICE = "write it uncompressed (gdcmconv --raw, dcmdjpeg), or as PNG"
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file is DICOM by its suffix, or without one by what it begins with."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    if path.suffix.lstrip(".").isalpha() or path.name == "DICOMDIR":  # a medium's directory
+        return False
+    try:
+        with path.open("rb") as content:
+            return content.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def identity(path: Path) -> tuple[str, str]:
+    """Return the patient's id, and the view if it is frontal, empty where the header has none.
+
+    Raises `BadFile` where it is no DICOM file.
+    """
+    header = _header(path, IDENTITY, stop_before_pixels=True)
+    view = str(header.get("ViewPosition", "")).upper()
+    return str(header.get("PatientID", "")).strip(), view if view in FRONTAL else ""
+
+
+def read(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """Return a frontal film as 8 bits, air dark, as a viewer shows it.
+
+    The window is the file's first one, or its lookup table; where there is neither, 8 bits stay as
+    they are and more are stretched between two percentiles. Raises `BadFile` for what is no gray
+    frontal film, cannot be decoded here, or says that it has burned-in annotations.
+    """
+    dataset = _header(path, TAGS)
+    try:
+        _check(dataset)
+        stored = _decoded(dataset)
+        padding = _padding(stored, dataset)
+        shown = _shown(stored, padding, dataset)
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            shown = 1 - shown
+        shown = np.where(padding, 0, shown)
+        return _as_looked_at(np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8), dataset)
+    except BadFile:
+        raise
+    except Exception as error:  # pydicom and its decoders each raise their own for a damaged file
+        raise unreadable(error) from None
+
+
+def _header(path: Path, tags: list[str], stop_before_pixels: bool = False) -> Dataset:
+    """Return the tags of a file that have a value."""
+    try:
+        dataset = pydicom.dcmread(
+            path, specific_tags=list(tags), stop_before_pixels=stop_before_pixels
+        )
+        for empty in [element for element in dataset if element.is_empty]:
+            del dataset[empty.tag]
+    except InvalidDicomError:
+        raise BadFile("is no DICOM file, or one without the DICOM preamble") from None
+    except Exception as error:
+        raise unreadable(error) from None
+    return dataset
+
+
+def _check(dataset: Dataset) -> None:
+    """Raise `BadFile` for what is no gray frontal film, and for burned-in annotations."""
+    if "PixelData" not in dataset:
+        raise BadFile("is a DICOM file without pixels, such as a report; give films")
+    modality = dataset.get("Modality", MODALITIES[0])
+    if modality not in MODALITIES:
+        raise BadFile(f"is of modality {modality}, expected one of {', '.join(MODALITIES)}")
+    if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
+        raise BadFile("has burned-in annotations, which may name the patient; remove them first")
+    view = str(dataset.get("ViewPosition", FRONTAL[0])).upper()
+    if view not in FRONTAL:
+        raise BadFile(f"is a view {view}, expected {' or '.join(FRONTAL)}; leave it out")
+    if int(dataset.get("NumberOfFrames", 1)) != 1:
+        raise BadFile(f"holds {dataset.NumberOfFrames} frames, a film is one")
+    kind = dataset.get("PhotometricInterpretation")
+    if kind not in ("MONOCHROME1", "MONOCHROME2"):
+        raise BadFile(f"holds {kind}, a film is MONOCHROME1 or MONOCHROME2")
+
+
+def _decoded(dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
+    """Return the numbers as stored, or raise `BadFile` where they cannot be decoded here.
+
+    The decoder drops the bits above them, in which old films keep drawings.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise BadFile(f"holds {syntax.name}, which is not read here; {ADVICE}") from None
+    if not decoder.is_available:
+        raise BadFile(f"holds {syntax.name}, for which no decoder is installed; {ADVICE}")
+    stored, _ = next(decoder.iter_array(dataset))
+    return stored
+
+
+def _padding(stored: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
+    """Return which pixels lie around the film and are none of it."""
+    if "PixelPaddingValue" not in dataset:
+        return np.zeros(stored.shape, bool)
+    ends = [dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit")]
+    first, last = sorted(int(end if end is not None else ends[0]) for end in ends)
+    return (stored >= first) & (stored <= last)
+
+
+def _shown(
+    stored: np.ndarray, padding: np.ndarray, dataset: Dataset
+) -> Float[np.ndarray, "height width"]:
+    """Return the film from 0 (what the display's lowest value is) to 1."""
+    values = apply_modality_lut(stored, dataset)
+    if "VOILUTSequence" in dataset:
+        return _looked_up(values, dataset.VOILUTSequence[0])
+    if "WindowWidth" in dataset and "WindowCenter" in dataset:
+        ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
+        low, high = apply_windowing(ends, dataset)
+        return (apply_windowing(values, dataset) - low) / (high - low)
+    if dataset.BitsStored == 8 and not dataset.PixelRepresentation:
+        return stored / 255
+    inside = values[~padding]
+    low, high = np.percentile(inside, ENDS) if inside.size else (0.0, 0.0)
+    if not low < high:
+        raise BadFile("is of one gray value, not a film")
+    return (values - low) / (high - low)
+
+
+def _looked_up(values: np.ndarray, table: Dataset) -> Float[np.ndarray, "height width"]:
+    """Return what a table of the header makes of the values, its largest number being 1.
+
+    Not by pydicom, which wraps values beyond 255 where the table's own numbers have 8 bits.
+    """
+    count, first, bits = (int(number) for number in table.LUTDescriptor)
+    count = count or 2**16
+    entries = table.LUTData
+    if isinstance(entries, bytes):
+        entries = np.frombuffer(entries, "<u2" if len(entries) >= 2 * count else np.uint8)
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, count - 1)
+    return np.asarray(entries)[:count][places] / (2**bits - 1)
+
+
+def _as_looked_at(film: np.ndarray, dataset: Dataset) -> UInt8[np.ndarray, "height width"]:
+    """Return the film turned so that columns lead to the patient's left and rows to the feet."""
+    right, down = (part[:1] for part in dataset.get("PatientOrientation", ("L", "F")))
+    if right not in ("L", "R") or down not in ("F", "H"):
+        raise BadFile(f"has PatientOrientation {right}, {down}, which is not frontal; leave it out")
+    return film[:: 1 if down == "F" else -1, :: 1 if right == "L" else -1].copy()

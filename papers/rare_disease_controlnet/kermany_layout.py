@@ -1,0 +1,96 @@
+"""Chest films of children (Kermany, Zhang, Goldbaum 2018) in the published layout.
+
+    chest_xray/train/NORMAL/IM-0115-0001.jpeg, NORMAL2-IM-0592-0001.jpeg
+    chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg, person1000_virus_1681.jpeg
+    chest_xray/test/…, and on Kaggle chest_xray/val/… with 16 films, which are the train part's
+
+A patient is the number behind "person", or what begins with IM- up to its number. Numbers of
+bacterial and of viral films, and of train and test, are taken as one person's: nobody says whether
+they were counted apart. So what `leak` counts is the most that there can be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from common.data.raw import existing
+from common.data.user_files import shown
+from common.errors import InputError
+from papers.rare_disease_controlnet.film import Film
+from papers.rare_disease_controlnet.gray_film import JPEG, PNG
+from papers.rare_disease_controlnet.listing import Entry, Listing, inside
+
+FOLDERS = {"train": "train", "val": "train", "test": "test"}  # the part of each
+NORMAL, PNEUMONIA = "NORMAL", "PNEUMONIA"
+KINDS = {"bacteria": "bacterial pneumonia", "virus": "viral pneumonia"}
+NAMES = {
+    NORMAL: re.compile(r"(?P<patient>(NORMAL2-)?IM-\d+)(-\d+)+"),
+    PNEUMONIA: re.compile(r"(?P<patient>person\d+)_(?P<kind>bacteria|virus)_\d+"),
+}
+
+
+def listing(raw: Path) -> Listing:
+    """Return the films, given chest_xray or a folder around it.
+
+    Raises `InputError` where train or test, or a class of them, is missing or empty.
+    """
+    raw = existing(raw)
+    roots = (raw, raw / "chest_xray", raw / "chest_xray" / "chest_xray")
+    root = next((folder for folder in roots if (folder / "train").is_dir()), None)
+    if root is None:
+        raise InputError(f"--raw {raw}: no chest_xray there with train/ and test/")
+    entries, bad = [], []
+    for folder, part in FOLDERS.items():
+        if folder == "val" and not (root / folder).is_dir():
+            continue
+        for label, pattern in NAMES.items():
+            for file in _films(root / folder / label):
+                match = pattern.fullmatch(file.stem)
+                if match is None:
+                    example = "IM-<n>-<n>" if label == NORMAL else "person<n>_bacteria_<n>"
+                    bad.append(f"{shown(file, root)}: not named as published, {example}")
+                    continue
+                findings = (KINDS[match["kind"]],) if label == PNEUMONIA else ()
+                entries.append(Entry(file.stem, match["patient"], file, findings, "AP", part))
+    counts = Counter(entry.name for entry in entries)
+    bad += [
+        f"{shown(entry.file, root)}: another film has this name; keep one"
+        for entry in entries
+        if counts[entry.name] > 1
+    ]
+    entries = [entry for entry in entries if counts[entry.name] == 1]
+    shared = leak(entries)
+    note = f"{shared['both']} of {shared['patients']} patients in the published train and test part"
+    return Listing(entries, bad=bad, notes=[note])
+
+
+def leak(films: Iterable[Entry | Film]) -> dict[str, int]:
+    """Return how many patients there are, in each published part, and in both.
+
+    `test_films` and `leaked_test_films` count the films of the test part, and those of them that
+    are of patients whose other films are in the train part.
+    """
+    films = list(films)
+    train = {film.patient for film in films if film.part == "train"}
+    test = [film.patient for film in films if film.part == "test"]
+    return {
+        "patients": len(train | {*test}),
+        "train": len(train),
+        "test": len({*test}),
+        "both": len(train & {*test}),
+        "test_films": len(test),
+        "leaked_test_films": sum(patient in train for patient in test),
+    }
+
+
+def _films(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give chest_xray whole")
+    films = [path for path in inside(folder) if path.suffix.lower() in JPEG + PNG]
+    films = [path for path in films if path.is_file()]
+    if not films:
+        raise InputError(f"{folder}: no JPEG there")
+    return films

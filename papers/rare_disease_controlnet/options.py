@@ -1,0 +1,69 @@
+"""What users choose when films are classified or drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from common.study.options import About
+from common.study.schema import Bounds, Share
+from papers.rare_disease_controlnet.config import Control, Guidance, Level, Steps
+from papers.rare_disease_controlnet.film import Side
+
+Preset = Literal["", "source", "faithful", "marked", "free"]
+LAST = 2**32 - 1  # of all seeds
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which classifier looks at films."""
+
+    classifier: Annotated[
+        str, About("its arm and number of rare films, as selected_24; by default that at arms.main")
+    ] = ""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which films are drawn, how many, and how; what is None is as the experiment has it."""
+
+    label: Annotated[str, About("the finding, or normal; by default the rare finding")] = ""
+    side: Annotated[Side, About("the patient's own: left, right or both")] = ""
+    extent: Annotated[Share | None, About("of the finding, 0 to 1")] = None
+    count: Annotated[int, Bounds(1, 10_000), About("of films")] = 1
+    seed: Annotated[int, Bounds(0, LAST), About("of the first film, the next have the next")] = 0
+    structure: Annotated[
+        str, About("a film whose edges are kept: PNG, JPEG or DICOM; without, no ControlNet")
+    ] = ""
+    region: Annotated[
+        str, About("a mask drawn on that film, white where alone it may change: PNG or JPEG")
+    ] = ""
+    preset: Annotated[
+        Preset,
+        About(
+            "faithful: control 1, guidance 3; marked: control 1, guidance 10; free: control 0; "
+            "source: as its worker draws; other flags go before it"
+        ),
+    ] = ""
+    prompt: Annotated[str, About("instead of what is written for label, side and extent")] = ""
+    negative: Annotated[str | None, About("a prompt that films are led away from")] = None
+    guidance: Annotated[Guidance | None, About("how closely the prompt is kept, 1 to 30")] = None
+    steps: Annotated[Steps | None, About("of the sampler, 10 to 100")] = None
+    sampler: Annotated[Literal["unipc", "ddim", "pndm"] | None, About("unipc, ddim or pndm")] = None
+    control: Annotated[Control | None, About("how closely the edges are kept, 0 to 2")] = None
+    canny_low: Annotated[Level | None, About("gradient above which edges go on")] = None
+    canny_high: Annotated[Level | None, About("gradient above which they begin")] = None
+
+    def check(self) -> None:
+        """Raise ValueError for choices that do not go together."""
+        if self.seed + self.count - 1 > LAST:
+            raise ValueError(f"--seed {self.seed}: the last of {self.count} would be above {LAST}")
+        if self.structure:
+            return
+        controls = ("region", "control", "canny_low", "canny_high")
+        given = [name for name in controls if getattr(self, name) not in ("", None)]
+        if given:
+            flag = given[0].replace("_", "-")
+            raise ValueError(
+                f"--{flag} {getattr(self, given[0])}: there is no film to follow; give --structure"
+            )
