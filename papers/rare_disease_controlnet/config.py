@@ -31,7 +31,7 @@ Arm = Literal[
     "augmented",  # rare ones repeated until classes are even, and usual augmentation
     "unselected",  # as augmented, repeats replaced by synthetic films as they were drawn
     "selected",  # as augmented, repeats replaced by synthetic films that the reviewer accepted
-    "synthetic_only",  # selected synthetic films of all classes alone
+    "synthetic_only",  # synthetic films of all classes alone, the rare ones selected
     "pretrained",  # half of the steps as synthetic_only, the rest as augmented
     "upper",  # as augmented, with several times the real films of the rare finding
 ]
