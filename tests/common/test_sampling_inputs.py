@@ -1,11 +1,13 @@
 """What a sampling may begin with and be told on the way: noise, images, arrays of every step."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
 
 from common.diffusion import sampling
+from common.diffusion.multistep import UniPC
 from common.diffusion.samplers import DDIM
 from common.diffusion.sampling import noise_of_seeds, sample
 from common.diffusion.schedule import Schedule, add_noise
@@ -28,14 +30,13 @@ PREDICT = Partial(network, jnp.float32(0.7))
 
 
 def draw(**options):
-    options = {"guidance_scale": 2.0, "batch_size": 2, **options}
+    options = {"guidance_scale": 2.0, "batch_size": 2, "sampler": SAMPLER, **options}
     predict = options.pop("predict", PREDICT)
     images, _ = sample(
         predict,
         SCHEDULE,
         CONDITIONS,
         SEEDS,
-        sampler=SAMPLER,
         shape=SHAPE,
         unconditional=np.zeros(2, np.float32),
         **options,
@@ -83,6 +84,42 @@ def test_chunks_begin_at_the_start():
     assert steps == [7, 9, 10] * 2
 
 
+@pytest.mark.parametrize("sampler", [SAMPLER, UniPC.of(SCHEDULE, 6)], ids=["ddim", "unipc"])
+def test_outside_of_a_region_images_stay_and_inside_they_fit(sampler):
+    region = np.zeros((3, *SHAPE), np.float32)
+    region[:, 1:3, 2:5] = 1
+    options = {"initial": IMAGES, "region": region, "sampler": sampler}
+    images = draw(**options)
+    np.testing.assert_array_equal(images[region == 0], IMAGES[region == 0])
+    assert np.abs(images - IMAGES)[region == 1].min() > 0
+    chunked = draw(**options, chunk=2, on_chunk=lambda step, _: None)
+    np.testing.assert_allclose(chunked, images, atol=1e-6)
+    np.testing.assert_allclose(draw(**options | {"region": np.ones_like(region)}),
+                               draw(initial=IMAGES, sampler=sampler), atol=1e-6)  # fmt: skip
+    later = draw(**options, start=3)
+    np.testing.assert_array_equal(later[region == 0], IMAGES[region == 0])
+
+
+def test_what_is_outside_has_the_noise_of_each_time():
+    seen = []
+
+    def watched(x, t, condition):
+        jax.debug.callback(lambda x, t: seen.append((int(t[0]), np.array(x))), x, t)
+        return network(jnp.float32(0.7), x, t, condition)
+
+    region = np.zeros((3, *SHAPE), np.float32)
+    region[:, 0] = 1
+    draw(initial=IMAGES, region=region, predict=watched, guidance_scale=1.0, batch_size=3)
+    noise = noise_of_seeds(SEEDS.astype(np.uint32), SCHEDULE.steps, SHAPE)
+    assert len(seen) == 10
+    for index, (t, x) in enumerate(sorted(seen, key=lambda one: -one[0])):
+        assert t == SAMPLER.times[index]
+        if not index:
+            continue  # begins with noise alone, or where `start` says
+        expected = add_noise(SCHEDULE, jnp.asarray(IMAGES), noise, jnp.full(3, t))
+        np.testing.assert_allclose(x[:, 1:], np.asarray(expected)[:, 1:], atol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_rows_of_every_step_reach_the_network(scale):
     rows = {"scale": np.ones(10, np.float32), "shift": np.zeros(10, np.float32)}
@@ -104,6 +141,7 @@ def test_rows_of_every_step_reach_the_network(scale):
     ("options", "message"),
     [
         ({"start": 2}, "start is 2 without initial images"),
+        ({"region": IMAGES}, "a region without initial images"),
         ({"initial": IMAGES, "start": 10}, "expected 0 to 9"),
         ({"initial": IMAGES, "start": -1}, "expected 0 to 9"),
         ({"initial": IMAGES, "start": 1, "trajectory_every": 2}, "0 for a trajectory"),

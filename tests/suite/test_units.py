@@ -55,6 +55,16 @@ def test_a_change_trains_the_networks_that_depend_on_it_and_no_other(
     assert did == [f"train {name} 0" for name in trained] + ["evaluate 0"]
 
 
+def test_a_network_may_be_trained_once_for_all_seeds(project: Path, capsys) -> None:
+    study = project / "papers" / "apple_one" / "study.py"
+    edit(study, '"train.log_every")),', '"train.log_every"), once=True),')
+    assert again(project, capsys, "replicate", "apple", "--seeds", "1,2", "--stage", "train") == [
+        *("train encoder 0", "train decoder 1", "train critic 1"),
+        *("train decoder 2", "train critic 2"),
+    ]
+    assert again(project, capsys, "replicate", "apple", "--only", "encoder") == []
+
+
 def test_experiments_with_the_same_training_share_networks(project: Path, capsys) -> None:
     run(capsys, "replicate", "apple")  # of 5 steps
     alike = again(project, capsys, "replicate", "apple", "smoke")  # of 100: but for the critic

@@ -12,7 +12,7 @@ from PIL import Image
 from common.diffusion.samplers import DDPM
 from common.diffusion.schedule import Schedule
 from common.errors import InputError
-from common.latent_diffusion.inputs import control_weights, resized, sampler_of
+from common.latent_diffusion.inputs import control_weights, region_of, resized, sampler_of
 from tests.common.latent_diffusion.small import COMMON, SMALL
 
 SCHEDULE = Schedule.scaled_linear()
@@ -115,3 +115,15 @@ def test_samplers_are_set_up_as_stable_diffusions():
     assert sampler_of(config, SCHEDULE, "ddpm", 1000) == DDPM(1000, clip=None)
     own = DDPM(10)
     assert sampler_of(config, SCHEDULE, own, 50) is own
+
+
+def test_a_region_is_of_all_latents_that_have_a_pixel_in_it():
+    region = np.zeros((16, 24), bool)
+    region[3, 9] = True
+    found = region_of(region, 2, (16, 24), 8)
+    assert found.shape == (2, 2, 3, 1)
+    assert found.dtype == np.float32
+    assert np.argwhere(found[..., 0]).tolist() == [[0, 0, 1], [1, 0, 1]]
+    for wrong in (region.astype(np.uint8), region[:8], np.zeros_like(region)):
+        with pytest.raises(InputError, match="region"):
+            region_of(wrong, 1, (16, 24), 8)
