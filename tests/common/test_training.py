@@ -246,7 +246,7 @@ def test_what_a_kill_leaves_at_any_file_operation_of_a_save_is_never_half_read(t
         assert restored.iterator == {"at": restored.step}
         assert_equal(restored.state, example(restored.step))
     assert steps == sorted(steps)
-    assert steps.count(2) > 20  # while it wrote
+    assert steps.count(2) > 10  # while it wrote; what other threads do during a copy is not seen
     assert steps.count(3) > 10  # while it deleted
     for copy in (copies[len(copies) // 3], copies[-1]):
         Checkpoints(copy, keep=1).save(4, example(4), {}, {})
