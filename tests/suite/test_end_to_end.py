@@ -139,9 +139,8 @@ def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
     for part in ("common", f"papers/{study}", f"experiments/{study}"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(tree / "papers" / study / "results")
-    programs = [f"papers/{name}.py" for name in ("__init__", "__main__", "studies")]
-    for file in (*programs, "pyproject.toml", "uv.lock"):
-        shutil.copy(ROOT / file, tree / file)
+    for file in (*ROOT.glob("papers/*.py"), ROOT / "pyproject.toml", ROOT / "uv.lock"):
+        shutil.copy(file, tree / file.relative_to(ROOT))
     home, out = tmp_path / "home", tmp_path / "results"
     command = [*smoke(study), *OFTEN, "--out", str(out)]
     for reports in (1, 3):  # killed twice, the second time in what the first kill left

@@ -94,9 +94,8 @@ def test_a_model_alone_in_a_tree_of_its_own_killed_ends_with_the_same_bits(
     for part in ("common", f"papers/{STUDY}", f"experiments/{STUDY}"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(tree / "papers" / STUDY / "results", ignore_errors=True)
-    programs = [f"papers/{name}.py" for name in ("__init__", "__main__", "studies")]
-    for file in (*programs, "pyproject.toml", "uv.lock"):
-        shutil.copy(ROOT / file, tree / file)
+    for file in (*ROOT.glob("papers/*.py"), ROOT / "pyproject.toml", ROOT / "uv.lock"):
+        shutil.copy(file, tree / file.relative_to(ROOT))
     home = tmp_path / "home"
     command = [*smoke(STUDY), *OFTEN, "--only", "cyclegan"]
     process = subprocess.Popen(
