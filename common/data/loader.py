@@ -33,6 +33,22 @@ class ArraySource:
         return {name: array[position] for name, array in self._arrays.items()}
 
 
+class Picked:
+    """Examples of a source at the positions that `rows` lists, as often as it does.
+
+    A row of several positions makes one example of them, its fields stacked.
+    """
+
+    def __init__(self, source: ArraySource, rows: np.ndarray):
+        self._source, self._rows = source, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, position: Any) -> dict[str, Any]:
+        return self._source[self._rows[position]]
+
+
 class Unaligned:
     """Sources whose examples meet at random: `batches` gives each an order of its own.
 

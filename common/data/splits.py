@@ -1,12 +1,15 @@
 """Cutting a data set into train, validation and test."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int
 
 from common.errors import InputError
 
+T = TypeVar("T")
 PARTS = ("train", "validation", "test")
 
 
@@ -50,3 +53,19 @@ def split_groups(
     group = np.array([number[name] for name in groups])
     parts = split_indices(len(names), seed, train_fraction, validation_fraction)
     return {part: np.flatnonzero(np.isin(group, chosen)) for part, chosen in parts.items()}
+
+
+def in_turns(
+    things: Sequence[T], owner: Callable[[T], str], name: Callable[[T], str], limit: int = 0
+) -> list[T]:
+    """Return `limit` of the things (0: all): every owner's first one before any second one.
+
+    Of one owner they come by name, and in one turn by owner and name.
+    """
+    counts: Counter[str] = Counter()
+    turns = []
+    for thing in sorted(things, key=lambda one: (owner(one), name(one))):
+        turns.append((counts[owner(thing)], thing))
+        counts[owner(thing)] += 1
+    turns.sort(key=lambda turn: turn[0])  # stable: by owner and name within a turn
+    return [thing for _, thing in turns][: limit or None]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from common.diffusion.unet.blocks import convolution, init_weights
 from common.diffusion.unet.unet import ZERO, Map, Residuals, UNet, UNetConfig, UNetEncoder
@@ -66,7 +66,9 @@ class ControlNet(UNetEncoder):
                 parameter[...] = jnp.zeros_like(parameter[...])
 
     @classmethod
-    def of(cls, network: UNet, config: UNetConfig, hint: HintConfig, seed: int) -> ControlNet:
+    def of(
+        cls, network: UNet, config: UNetConfig, hint: HintConfig, seed: int | Key[Array, ""]
+    ) -> ControlNet:
         """Return one to be trained: its way down and middle are copies of the U-Net's."""
         controlnet = jax.jit(lambda: cls(config, hint, rngs=nnx.Rngs(seed)))()
         theirs = dict(nnx.to_flat_state(nnx.state(network)))

@@ -16,7 +16,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
-from common.diffusion.unet.unet import UNetConfig
+from common.diffusion.unet.unet import UNet, UNetConfig
+from common.latent_diffusion.clip_text import TextEncoder
 from common.latent_diffusion.config import (
     HintConfig,
     LatentDiffusionConfig,
@@ -25,6 +26,7 @@ from common.latent_diffusion.config import (
     VAEConfig,
 )
 from common.latent_diffusion.vae import VAE
+from common.nn.building import Build, graph_of
 
 Images = Float[Array, "batch height width channels"]  # [-1, 1]
 
@@ -87,6 +89,14 @@ def small_config(
     )
 
 
+def denoiser_builds(config: LatentDiffusionConfig) -> dict[str, Build]:
+    """Return what builds U-Net and text encoder, which learn together."""
+    return {
+        "unet": lambda rngs: UNet(config.unet, rngs=rngs),
+        "text": lambda rngs: TextEncoder(config.text, rngs=rngs),
+    }
+
+
 def autoencoder_loss(
     network: VAE, images: Images, key: Array, kl: float
 ) -> tuple[Float[Array, ""], tuple[Mapping[str, Array], Float[Array, ""]]]:
@@ -107,7 +117,7 @@ def unit_latents(config: VAEConfig, params: PyTree, square: Float[Array | np.nda
 
     What they are divided by goes into the layers about them, so that every seed has one program.
     """
-    graph = nnx.graphdef(nnx.eval_shape(lambda: VAE(config, rngs=nnx.Rngs(0))))
+    graph = graph_of(lambda rngs: VAE(config, rngs=rngs))
     vae: Any = nnx.merge(graph, jax.tree.map(jnp.array, params))
     deviation = jnp.sqrt(square)
     mean = jnp.arange(vae.quant.bias.shape[0]) < config.latent_channels

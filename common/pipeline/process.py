@@ -33,9 +33,9 @@ def share_out(count: int, threads: int, work: Callable[..., None], *arguments: A
     spawn = multiprocessing.get_context("spawn")
     given = (threads, work, *arguments)
     helpers = [spawn.Process(target=_help, args=given, daemon=True) for _ in range(count)]
+    for helper in helpers:
+        helper.start()
     try:
-        for helper in helpers:
-            helper.start()
         for helper in helpers:
             helper.join()
     finally:

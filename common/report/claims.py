@@ -82,3 +82,17 @@ def _slope(row: Sequence[float], x: Sequence[float] | None) -> float:
     at = np.arange(len(row), dtype=np.float64) if x is None else np.asarray(x, np.float64)
     at = at - at.mean()
     return float(at @ np.asarray(row, np.float64) / (at @ at))
+
+
+def all_of(*parts: Verdict) -> Verdict:
+    """Return the verdict of a claim that says several things, what decides first."""
+    for word in ("no verdict", "contradicted", "not testable", "inconclusive"):
+        if found := [part for part in parts if part.word == word]:
+            rest = [] if word == "no verdict" else [part for part in parts if part not in found]
+            return Verdict(found[0].word, joined([*found, *rest]))
+    return Verdict("supported", joined(parts))
+
+
+def joined(parts: Sequence[Verdict]) -> str:
+    """Return the details of several verdicts, each once."""
+    return "; ".join(dict.fromkeys(part.detail for part in parts))

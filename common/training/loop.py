@@ -43,6 +43,19 @@ class Length:
     checkpoint_minutes: float
     most_steps: int | None = None  # where the training ends within an epoch
 
+    @classmethod
+    def of_steps(
+        cls,
+        steps: int,
+        batch_size: int,
+        examples: int,
+        log_every: int,
+        checkpoint_minutes: float,
+    ) -> Length:
+        """Return the length of so many steps on so many examples."""
+        epochs = -(-steps // max(1, examples // batch_size))
+        return cls(epochs, batch_size, log_every, checkpoint_minutes, most_steps=steps)
+
     def steps_per_epoch(self, examples: int) -> int:
         """Return the steps of an epoch: what does not fill a batch is left out."""
         return examples // self.batch_size

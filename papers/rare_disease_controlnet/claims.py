@@ -8,11 +8,10 @@ all of them are, and contradicted where one is.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from common.report.claims import greater, negative, positive, values
+from common.report.claims import all_of, greater, joined, negative, positive, values
 from common.report.verdicts import Verdict
 from papers.rare_disease_controlnet.compared import (
     ARMS,
@@ -83,7 +82,7 @@ def anatomy_kept(seeds: Seeds) -> Verdict:
         "strength_0": "at strength 0",
         "of_others": "in other films",
     }
-    return _all(
+    return all_of(
         *(
             greater(ours, values(seeds, f"engine.edges.{name}"), f"edges kept, above those {what}")
             for name, what in others.items()
@@ -147,7 +146,7 @@ def no_personal_data(seeds: Seeds) -> Verdict:
     if unclear.word in ("no verdict", "not testable"):
         return unclear
     sure = bounded.word == "supported"
-    return Verdict("supported" if sure else "inconclusive", _joined((bounded, leaks[1])))
+    return Verdict("supported" if sure else "inconclusive", joined((bounded, leaks[1])))
 
 
 def _above(seeds: Seeds, arm: str, over: str, called: str = "") -> Verdict:
@@ -165,16 +164,3 @@ def _slope(films: np.ndarray, reached: np.ndarray) -> float:
         return math.nan
     at = np.log2(films) - np.log2(films).mean()
     return float(at @ reached / (at @ at))
-
-
-def _all(*parts: Verdict) -> Verdict:
-    """Return the verdict of a claim that says several things, what decides first."""
-    for word in ("no verdict", "contradicted", "not testable", "inconclusive"):
-        if found := [part for part in parts if part.word == word]:
-            rest = [] if word == "no verdict" else [part for part in parts if part not in found]
-            return Verdict(found[0].word, _joined([*found, *rest]))
-    return Verdict("supported", _joined(parts))
-
-
-def _joined(parts: Sequence[Verdict]) -> str:
-    return "; ".join(dict.fromkeys(part.detail for part in parts))

@@ -10,15 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from jaxtyping import Float, Shaped, UInt8
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_modality_lut, apply_windowing, get_decoder
+from pydicom.pixels import apply_modality_lut, apply_windowing
 
+from common.data.dicom import SUFFIXES, begins_as_dicom, decoded, tags_of
 from common.data.raw import BadFile, unreadable
 
-SUFFIXES = (".dcm", ".dicom")
 IDENTITY = ["PatientID", "ViewPosition"]
 TAGS = [
     *("Modality", "ViewPosition", "PatientOrientation", "BurnedInAnnotation"),
@@ -32,20 +30,13 @@ TAGS = [
 MODALITIES = ("CR", "DX", "RG", "DR")  # the last one is not DICOM's, but written
 FRONTAL = ("AP", "PA")
 ENDS = (0.1, 99.9)  # percentiles that become black and white where the file gives no window
-ADVICE = "write it uncompressed (gdcmconv --raw, dcmdjpeg), or as PNG"
 
 
 def is_dicom(path: Path) -> bool:
     """Return whether a file is DICOM by its suffix, or without one by what it begins with."""
     if path.suffix.lower() in SUFFIXES:
         return True
-    if path.suffix.lstrip(".").isalpha() or path.name == "DICOMDIR":  # a medium's directory
-        return False
-    try:
-        with path.open("rb") as content:
-            return content.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    return not path.suffix.lstrip(".").isalpha() and begins_as_dicom(path)
 
 
 def identity(path: Path) -> tuple[str, str]:
@@ -53,7 +44,7 @@ def identity(path: Path) -> tuple[str, str]:
 
     Raises `BadFile` where it is no DICOM file.
     """
-    header = _header(path, IDENTITY, stop_before_pixels=True)
+    header = tags_of(path, IDENTITY, stop_before_pixels=True)
     view = str(header.get("ViewPosition", "")).upper()
     return str(header.get("PatientID", "")).strip(), view if view in FRONTAL else ""
 
@@ -65,10 +56,10 @@ def read(path: Path) -> UInt8[np.ndarray, "height width"]:
     they are and more are stretched between two percentiles. Raises `BadFile` for what is no gray
     frontal film, cannot be decoded here, or says that it has burned-in annotations.
     """
-    dataset = _header(path, TAGS)
+    dataset = tags_of(path, TAGS)
     try:
         _check(dataset)
-        stored = _decoded(dataset)
+        stored = next(decoded(dataset, "as PNG"))  # without the drawings that old films hold above
         padding = _padding(stored, dataset)
         shown = _shown(stored, padding, dataset)
         if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -79,21 +70,6 @@ def read(path: Path) -> UInt8[np.ndarray, "height width"]:
         raise
     except Exception as error:  # pydicom and its decoders each raise their own for a damaged file
         raise unreadable(error) from None
-
-
-def _header(path: Path, tags: list[str], stop_before_pixels: bool = False) -> Dataset:
-    """Return the tags of a file that have a value."""
-    try:
-        dataset = pydicom.dcmread(
-            path, specific_tags=list(tags), stop_before_pixels=stop_before_pixels
-        )
-        for empty in [element for element in dataset if element.is_empty]:
-            del dataset[empty.tag]
-    except InvalidDicomError:
-        raise BadFile("is no DICOM file, or one without the DICOM preamble") from None
-    except Exception as error:
-        raise unreadable(error) from None
-    return dataset
 
 
 def _check(dataset: Dataset) -> None:
@@ -113,22 +89,6 @@ def _check(dataset: Dataset) -> None:
     kind = dataset.get("PhotometricInterpretation")
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadFile(f"holds {kind}, a film is MONOCHROME1 or MONOCHROME2")
-
-
-def _decoded(dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
-    """Return the numbers as stored, or raise `BadFile` where they cannot be decoded here.
-
-    The decoder drops the bits above them, in which old films keep drawings.
-    """
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise BadFile(f"holds {syntax.name}, which is not read here; {ADVICE}") from None
-    if not decoder.is_available:
-        raise BadFile(f"holds {syntax.name}, for which no decoder is installed; {ADVICE}")
-    stored, _ = next(decoder.iter_array(dataset))
-    return stored
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:

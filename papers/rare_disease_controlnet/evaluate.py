@@ -57,7 +57,8 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
     }
     metrics["gains"] = scores.gains(metrics["classifiers"], main)
     engine = engine_of(config, findings, folder, main)
-    made = synthetic_films(folder(synthesis(main)), findings)
+    sets = {n: synthetic_films(folder(synthesis(n)), findings) for n in config.arms.rare}
+    made = sets[main]
     unselected = made.rows(_first(made, rare, config))
     drawn = audit.draw_pairs(engine, config, test, known, seed)
     judge, reviewer = classify(Trial("upper", main).name), classify(REVIEWER)
@@ -69,7 +70,6 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
         "quality": audit.quality(unselected, test, inception, reviewer),
         "memorization": audit.memorization(made, known, test),
     }
-    sets = {n: synthetic_films(folder(synthesis(n)), findings) for n in config.arms.rare}
     metrics["reviewer"] = {
         "acceptance": {str(n): audit.acceptance(one, rare) for n, one in sets.items()},
         "auroc": _scores(config, reviewer, validation, test, rare)["rare_auroc"],

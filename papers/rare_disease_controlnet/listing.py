@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.data.prepared import Reading
+from common.data.splits import in_turns
 from common.data.user_files import numeric
 from common.errors import InputError, nearest
 from papers.rare_disease_controlnet.config import DataConfig
@@ -59,13 +59,7 @@ def chosen(entries: Sequence[Entry], config: DataConfig) -> tuple[list[Entry], i
             )
     wanted = set(config.findings or there)
     used = [entry for entry in entries if not entry.findings or wanted & {*entry.findings}]
-    counts: Counter[str] = Counter()
-    turns = []
-    for entry in sorted(used, key=lambda one: (one.patient, one.name)):
-        turns.append((counts[entry.patient], entry))
-        counts[entry.patient] += 1
-    turns.sort(key=lambda turn: turn[0])  # stable: by patient and name within a turn
-    limited = [entry for _, entry in turns[: config.limit or None]]
+    limited = in_turns(used, lambda one: one.patient, lambda one: one.name, config.limit)
     return limited, len(entries) - len(used)
 
 

@@ -131,9 +131,8 @@ class _Work:
         ids = []
         for number, (request, film) in enumerate(zip(requests, drawn, strict=True)):
             content = png.encoded(film)
-            for source in (request.structure,):
-                if source is not None:
-                    self.corpus.store.put(png.encoded(source))
+            if request.structure is not None:
+                self.corpus.store.put(png.encoded(request.structure))
             lineage = self.maker.lineage(request, content)
             ids.append(keep(self.corpus, claimed, number, content, lineage))
         reviewed = None

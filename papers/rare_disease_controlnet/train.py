@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from common.data.loader import ArraySource, Source
+from common.data.loader import ArraySource, Picked, Source
 from common.study.protocol import Prepared, Unit
 from common.training.loop import Length, Training
-from common.training.mesh import data_mesh, data_parallel
+from common.training.programs import compiled
 from common.training.rng import Streams
 from papers.rare_disease_controlnet.classifier import learning as classifier
 from papers.rare_disease_controlnet.classifier.arms import (
@@ -45,8 +43,6 @@ from papers.rare_disease_controlnet.networks import (
 )
 from papers.rare_disease_controlnet.prompts import prompt_of, tokenizer
 from papers.rare_disease_controlnet.synthesis import Synthetic, make, synthetic_films
-
-_ONCE = {"xla_backend_optimization_level": 0}  # a program that runs once compiles in half the time
 
 
 def train(unit: Unit[Config], prepared: Prepared) -> None:
@@ -107,12 +103,12 @@ def _adapt(unit: Unit[Config], train_part: Part, count: int) -> None:
     if config.engine.weights:
         whole = lora.prepared(given(config, controlled=False), config, findings)
         made = lora.learning(config, findings, whole.config.schedule.prediction)
-        source = _prompted(config, part.rows(rows), ids=whole.tokenizer)
+        source = Picked(_prompted(config, part, ids=whole.tokenizer), rows)
         return _fit(unit, made, source, *sizes, lora.known(whole))
     vae = trained_autoencoder(config, findings, _folder(unit))
     params = trained_denoiser(config, findings, _folder(unit), None, vae).params
     made = denoiser.learning(config, findings, options.learning_rate)
-    source = _prompted(config, part.rows(rows))
+    source = Picked(_prompted(config, part), rows)
     return _fit(unit, made, source, *sizes, denoiser.Known(vae, params))
 
 
@@ -170,7 +166,10 @@ def _fit_classifier(
         pretraining = unit.of(replace(trial, half=True).name).folder
         begin = classifier.trained_state_of(pretraining, learning)
     known = classifier.Known(np.float32(trial.augmented), np.float32(steps), begin)
-    _fit(unit, learning, classifier.Halves(images, labels, *rows), steps, half, known, "classifier")
+    films = ArraySource({"images": images, "labels": labels})
+    # an example is a row of the first half and one of the second
+    source = Picked(films, np.stack(rows, 1))
+    _fit(unit, learning, source, steps, half, known, "classifier")
 
 
 def _fit(
@@ -184,26 +183,14 @@ def _fit(
 ) -> None:
     """Take `steps` steps; `stream` names the draws that several networks of a seed have alike."""
     options, streams = unit.config.train, Streams(unit.seed)
-    per_epoch = max(1, len(source) // batch_size)
-    length = Length(
-        -(-steps // per_epoch),
-        batch_size,
-        options.log_every,
-        options.checkpoint_minutes,
-        most_steps=steps,
-    )
+    log = (options.log_every, options.checkpoint_minutes)
+    length = Length.of_steps(steps, batch_size, len(source), *log)
     name = stream or unit.network
-    init, step = _compiled(learning.init, learning.step)
+    init, step = compiled(learning.init, learning.step)
     state = init(streams.key(f"parameters {name}"), known)
     with Training(unit.folder, state, source, length, seed=unit.seed, label=unit.label) as training:
         for report in training.reports(step, streams.key(name), known):
             training.record(report)
-
-
-@functools.cache
-def _compiled(init: Callable, step: Callable) -> tuple[Callable, Callable]:
-    once = _ONCE if jax.default_backend() == "cpu" else None
-    return jax.jit(init, compiler_options=once), data_parallel(step, data_mesh())
 
 
 def _prompted(config: Config, part: Part, ids: Any = None, **fields: np.ndarray) -> ArraySource:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from common.nn.building import graph_of
 from common.training.state import State
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import Images, Part
@@ -16,7 +17,6 @@ from papers.surgical_vision.internals import attention_maps, encoded
 from papers.surgical_vision.pair import DOMAINS
 from papers.surgical_vision.prompts import prompt_of
 from papers.surgical_vision.recipes.autoencoder import network as autoencoder
-from papers.surgical_vision.recipes.recipe import graph_of
 from papers.surgical_vision.variants import MODELS
 
 TRAVERSED = (-2.0, -1.0, 0.0, 1.0, 2.0)  # standard deviations of a unit over the test faces

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from common.metrics.color_difference import JUST_NOTICEABLE
-from common.report.claims import greater, negative, positive, values
+from common.report.claims import all_of, greater, negative, positive, values
 from common.report.verdicts import Verdict, too_few
 from papers.surgical_vision.variants import MODELS, UNPAIRED
 
@@ -23,7 +23,7 @@ NEAR_ZERO = 0.01  # gamma up to which attention does nothing
 
 def autoencoder_keeps_the_shape(seeds: Seeds) -> Verdict:
     """Less than half of the operation is carried out, and what is seen is clearer than a GAN's."""
-    return _all(
+    return all_of(
         negative([x - 0.5 for x in _of(seeds, "autoencoder", SHARE)], "share minus 0.5"),
         greater(_of(seeds, "autoencoder", PEAK), _of(seeds, "gan", PEAK), "peak above the GAN's"),
     )
@@ -32,7 +32,7 @@ def autoencoder_keeps_the_shape(seeds: Seeds) -> Verdict:
 def pix2pix_changes_hair_color(seeds: Seeds) -> Verdict:
     """Hair changes color more than the autoencoder's does, and more than the background."""
     hair = _of(seeds, "pix2pix", "color.hair")
-    return _all(
+    return all_of(
         greater(hair, _of(seeds, "autoencoder", "color.hair"), "hair's ΔE above the autoencoder's"),
         greater(hair, _of(seeds, "pix2pix", "color.background"), "above the background's"),
     )
@@ -40,7 +40,7 @@ def pix2pix_changes_hair_color(seeds: Seeds) -> Verdict:
 
 def pix2pix_looks_painted(seeds: Seeds) -> Verdict:
     """Fewer fine details than the true face after, but more alike to it than a GAN's."""
-    return _all(
+    return all_of(
         negative([x - 0.9 for x in _of(seeds, "pix2pix", "sharpness")], "sharpness minus 0.9"),
         greater(_of(seeds, "pix2pix", "ssim"), _of(seeds, "gan", "ssim"), "SSIM above the GAN's"),
     )
@@ -48,7 +48,7 @@ def pix2pix_looks_painted(seeds: Seeds) -> Verdict:
 
 def cyclegan_changes_almost_nothing(seeds: Seeds) -> Verdict:
     """Less than a quarter of the operation, and of its movement."""
-    return _all(
+    return all_of(
         negative([x - 0.25 for x in _of(seeds, "cyclegan", SHARE)], "share minus 0.25"),
         negative([x - 0.25 for x in _of(seeds, "cyclegan", MOVE)], "movement minus 0.25"),
     )
@@ -62,7 +62,7 @@ def cyclegan_changes_lips_or_skin(seeds: Seeds) -> Verdict:
             _of(seeds, "cyclegan", "color.lips"), _of(seeds, "cyclegan", "color.skin"), strict=True
         )
     ]
-    return _all(
+    return all_of(
         positive([x - JUST_NOTICEABLE for x in changed], "ΔE of lips or skin minus 2.3"),
         greater(changed, _of(seeds, "cyclegan", "color.background"), "above the background's"),
     )
@@ -77,7 +77,7 @@ def stargan_changes_the_shape_most(seeds: Seeds) -> Verdict:
 def starganv2_is_natural(seeds: Seeds) -> Verdict:
     """Best LPIPS and KID of the models without pairs, sharpest of them, and chins are changed."""
     others = _unpaired_but("starganv2")
-    return _all(
+    return all_of(
         _below_all(seeds, "starganv2", others, LPIPS, "LPIPS"),
         _below_all(seeds, "starganv2", others, "kid", "KID"),
         _above_all(seeds, "starganv2", others, "sharpness", "sharpness"),
@@ -88,7 +88,7 @@ def starganv2_is_natural(seeds: Seeds) -> Verdict:
 def diffusion_keeps_quality_and_varies(seeds: Seeds) -> Verdict:
     """At least as sharp as the VAE; samples of one face differ more than by Pix2Pix's dropout."""
     ours = "stable_diffusion"
-    return _all(
+    return all_of(
         greater(_of(seeds, ours, "sharpness"), _of(seeds, "vae", "sharpness"), "sharper than VAE"),
         greater(
             _of(seeds, ours, "diversity"), _of(seeds, "pix2pix", "diversity"), "LPIPS of samples"
@@ -105,13 +105,13 @@ def gan_is_worst(seeds: Seeds) -> Verdict:
         medians = np.median([_of(seeds, name, measure) for name in others], 0)
         gaps = [sign * (m - x) for m, x in zip(medians, _of(seeds, "gan", measure), strict=True)]
         parts.append(positive(gaps, f"{measure} worse than the median"))
-    return _all(*parts)
+    return all_of(*parts)
 
 
 def style_transfer_lacks_detail(seeds: Seeds) -> Verdict:
     """Less than a quarter of the operation, while skin changes color noticeably."""
     name = "style_transfer"
-    return _all(
+    return all_of(
         negative([x - 0.25 for x in _of(seeds, name, SHARE)], "share minus 0.25"),
         positive(
             [x - JUST_NOTICEABLE for x in _of(seeds, name, "color.skin")], "ΔE of skin minus 2.3"
@@ -121,7 +121,7 @@ def style_transfer_lacks_detail(seeds: Seeds) -> Verdict:
 
 def perceptual_loss_improves_detail(seeds: Seeds) -> Verdict:
     """Sharper than the VAE without it, and nearer to the true face after."""
-    return _all(
+    return all_of(
         greater(
             _of(seeds, "vae_perceptual", "sharpness"), _of(seeds, "vae", "sharpness"), "sharpness"
         ),
@@ -166,7 +166,7 @@ def attention_is_inaccurate(seeds: Seeds) -> Verdict:
     """With self-attention faces are less clear and less their own than without."""
     if refused := _without_attention(seeds, "stargan_sa"):
         return refused
-    return _all(
+    return all_of(
         greater(_of(seeds, "stargan", PEAK), _of(seeds, "stargan_sa", PEAK), "fall of peak"),
         greater(_of(seeds, "stargan", "own"), _of(seeds, "stargan_sa", "own"), "fall of own"),
     )
@@ -177,7 +177,7 @@ def heads_deform_too_much(seeds: Seeds) -> Verdict:
     if refused := _without_attention(seeds, "stargan_mha"):
         return refused
     move = _of(seeds, "stargan_mha", MOVE)
-    return _all(
+    return all_of(
         positive([x - 1 for x in move], "movement minus 1"),
         greater(move, _of(seeds, "stargan_sa", MOVE), "movement above that with self-attention"),
     )
@@ -185,7 +185,7 @@ def heads_deform_too_much(seeds: Seeds) -> Verdict:
 
 def raised_weight_limits_change(seeds: Seeds) -> Verdict:
     """Either attention variant moves less with the raised reconstruction weight."""
-    return _all(
+    return all_of(
         *(
             greater(
                 _of(seeds, name, MOVE), _of(seeds, f"{name}_raised", MOVE), f"{name}: less movement"
@@ -204,7 +204,7 @@ def raised_weight_is_no_better(seeds: Seeds) -> Verdict:
         for name in ("stargan_sa", "stargan_mha")
         for measure in (LPIPS, "kid")
     ]
-    return _all(_any(*worse[:2]), _any(*worse[2:]))
+    return all_of(_any(*worse[:2]), _any(*worse[2:]))
 
 
 def attention_in_both_deforms_clearly(seeds: Seeds) -> Verdict:
@@ -213,7 +213,7 @@ def attention_in_both_deforms_clearly(seeds: Seeds) -> Verdict:
     if refused := _without_attention(seeds, name):
         return refused
     others = [other for other, one in MODELS.items() if one.family == "stargan" and other != name]
-    return _all(
+    return all_of(
         positive([x - 0.25 for x in _of(seeds, name, SHARE)], "share minus 0.25"),
         _above_all(seeds, name, others, PEAK, "peak"),
     )
@@ -258,24 +258,9 @@ def _without_attention(seeds: Seeds, model: str) -> Verdict | None:
     )
 
 
-def _all(*parts: Verdict) -> Verdict:
-    """Return the verdict of a claim that says several things."""
-    for word in ("no verdict", "contradicted", "not testable", "inconclusive"):
-        if found := [part for part in parts if part.word == word]:
-            return Verdict(found[0].word, "; ".join(part.detail for part in _first(found, parts)))
-    return Verdict("supported", "; ".join(part.detail for part in parts))
-
-
 def _any(*parts: Verdict) -> Verdict:
     """Return the verdict of a claim that says one thing or another."""
     for word in ("no verdict", "supported", "not testable", "inconclusive"):
         if found := [part for part in parts if part.word == word]:
             return Verdict(found[0].word, found[0].detail)
     return Verdict("contradicted", "; ".join(part.detail for part in parts))
-
-
-def _first(found: Sequence[Verdict], parts: Sequence[Verdict]) -> list[Verdict]:
-    """Return what decides, then the other parts."""
-    if found[0].word == "no verdict":
-        return [found[0]]
-    return [*found, *(part for part in parts if part not in found)]

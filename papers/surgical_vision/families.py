@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from math import ceil
 
 from common.training.loop import Length
 from papers.surgical_vision.config import Config
@@ -55,28 +54,27 @@ def length_of(network: str, config: Config, examples: int) -> Length:
     """Return how long a network is trained on so many examples of its source."""
     log = (config.train.log_every, config.train.checkpoint_minutes)
     if network in _IDENTITIES:
-        return _of_steps(config.warm_start.steps, config.warm_start.batch_size, examples, log)
+        return Length.of_steps(
+            config.warm_start.steps, config.warm_start.batch_size, examples, *log
+        )
     if network == diffusion.AUTOENCODER:
-        return _of_steps(
-            config.diffusion.autoencoder_steps, config.diffusion.batch_size, examples, log
+        return Length.of_steps(
+            config.diffusion.autoencoder_steps, config.diffusion.batch_size, examples, *log
         )
     variant = MODELS[network]
     if variant.family == "stargan":
         options = config.stargan
         # a step of the loop holds the batches of all steps of the discriminator in it
         batch, steps = options.batch_size * options.critic_steps, options.steps
-        return _of_steps(max(1, steps // options.critic_steps), batch, examples, log)
+        return Length.of_steps(max(1, steps // options.critic_steps), batch, examples, *log)
     if variant.family == "starganv2":
-        return _of_steps(config.starganv2.steps, config.starganv2.batch_size, examples, log)
+        return Length.of_steps(config.starganv2.steps, config.starganv2.batch_size, examples, *log)
     if variant.lora:
         return Length(config.diffusion.lora_epochs, config.diffusion.lora_batch_size, *log)
     if variant.family == "diffusion":
-        return _of_steps(config.diffusion.train_steps, config.diffusion.batch_size, examples, log)
+        return Length.of_steps(
+            config.diffusion.train_steps, config.diffusion.batch_size, examples, *log
+        )
     options = getattr(config, variant.family)
     epochs = options.epochs + getattr(options, "decay_epochs", 0)
     return Length(epochs, options.batch_size, *log)
-
-
-def _of_steps(steps: int, batch_size: int, examples: int, log: tuple[int, float]) -> Length:
-    per_epoch = max(1, examples // batch_size)
-    return Length(ceil(steps / per_epoch), batch_size, *log, most_steps=steps)

@@ -15,13 +15,14 @@ from common.diffusion.unet.unet import UNet
 from common.latent_diffusion.config import SD15_UNET
 from common.latent_diffusion.lora import LoRAParam, add_lora
 from common.metrics.active_units import active_units, kl_by_unit
+from common.nn.building import graph_of
 from common.nn.predictor import in_batches
 from common.training.state import State
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import Part
 from papers.surgical_vision.prompts import every_prompt
 from papers.surgical_vision.recipes.autoencoder import network as autoencoder
-from papers.surgical_vision.recipes.recipe import graph_of, halves
+from papers.surgical_vision.recipes.recipe import halves
 from papers.surgical_vision.variants import MODELS
 
 _FACES = 8  # whose prompts are exchanged

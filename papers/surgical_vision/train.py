@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import numpy as np
 from common.metrics.ssim import ssim
 from common.nn.predictor import in_batches
 from common.study.protocol import Prepared, Unit
+from common.training import programs
 from common.training.loop import Training, trained_state
-from common.training.mesh import data_mesh, data_parallel
 from common.training.rng import Streams
 from common.training.state import State
 from papers.surgical_vision.config import Config
@@ -25,7 +24,6 @@ from papers.surgical_vision.recipes.recipe import Faces, Recipe
 from papers.surgical_vision.variants import MODELS
 
 Folders = Callable[[str], Path]  # where a network of the seed lies
-_ONCE = {"xla_backend_optimization_level": 0}  # a program that runs once compiles in half the time
 
 
 def train(unit: Unit[Config], prepared: Prepared) -> None:
@@ -62,13 +60,7 @@ def compiled(recipe: Recipe) -> tuple[Callable, Callable]:
     Recipes that share these functions, those of one network's seeds among them, share programs.
     """
     assert recipe.step is not None
-    return _compiled(recipe.init, recipe.step)
-
-
-@functools.cache
-def _compiled(init: Callable, step: Callable) -> tuple[Callable, Callable]:
-    once = _ONCE if jax.default_backend() == "cpu" else None
-    return jax.jit(init, compiler_options=once), data_parallel(step, data_mesh())
+    return programs.compiled(recipe.init, recipe.step)
 
 
 class Validation:

@@ -7,24 +7,22 @@ nothing in it that names a patient can come into what is made of the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from jaxtyping import Shaped, UInt8
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_rescale, apply_windowing, get_decoder
+from pydicom.pixels import apply_color_lut, apply_rescale, apply_windowing
 
+from common.data.dicom import SUFFIXES, begins_as_dicom, decoded, tags_of
 from common.data.images import Window
 from common.data.raw import BadFile, read_jpeg, read_png, read_tiff, unreadable
 from common.data.scans import in_8_bits
 from common.data.user_files import TIFF, Kinds
 from papers.ultrasound_diconvae.image import gray
 
-JPEG, DICOM = (".jpg", ".jpeg"), (".dcm", ".dicom")
+JPEG = (".jpg", ".jpeg")
 COLORS = [
     f"{segmented}{color}PaletteColorLookupTable{part}"
     for segmented, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
@@ -52,26 +50,17 @@ class Clip:
     mm: tuple[float, float] | None = None  # height and width; None where nobody says
 
 
-def is_dicom(file: Path) -> bool:
-    """Return whether a file is DICOM by what it begins with; a medium's directory is not meant."""
-    if not file.is_file() or file.name == "DICOMDIR":
-        return False
-    try:
-        with file.open("rb") as content:
-            return content.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 KINDS = Kinds(
-    (".png", *TIFF, *JPEG, *DICOM), made=("_denoised", "_mask", "_overlay"), nameless=is_dicom
+    (".png", *TIFF, *JPEG, *SUFFIXES),
+    made=("_denoised", "_mask", "_overlay"),
+    nameless=begins_as_dicom,
 )
 
 
 def read(file: Path) -> Clip:
     """Return what an image or a DICOM file shows, or raise `BadFile`."""
     end = KINDS.suffix(file).lower()
-    if end in DICOM or not end:
+    if end in SUFFIXES or not end:
         return _read_dicom(file)
     reader = read_tiff if end in TIFF else read_jpeg if end in JPEG else read_png
     image = gray(reader(file))
@@ -79,36 +68,19 @@ def read(file: Path) -> Clip:
 
 
 def _read_dicom(file: Path) -> Clip:
+    dataset = tags_of(file, TAGS)
     try:
-        dataset = pydicom.dcmread(file, specific_tags=TAGS)
-        for empty in [element for element in dataset if element.is_empty]:
-            del dataset[empty.tag]
         if "PixelData" not in dataset:
             raise BadFile("is a DICOM file without pixels, such as a report; give images")
-        frames = _shown(np.stack([_gray(frame, dataset) for frame in _decoded(dataset)]))
+        frames_of = decoded(dataset, "its frames as PNG")
+        frames = _shown(np.stack([_gray(frame, dataset) for frame in frames_of]))
         if dataset.PhotometricInterpretation == "MONOCHROME1":
             frames = 255 - frames
         return Clip(frames, *_geometry(dataset))
     except BadFile:
         raise
-    except InvalidDicomError:
-        raise BadFile("is no DICOM file, or one without the DICOM preamble") from None
     except Exception as error:  # pydicom and its decoders each raise their own for a damaged file
         raise unreadable(error) from None
-
-
-def _decoded(dataset: Dataset) -> Iterator[np.ndarray]:
-    """Yield the frames as stored, YBR as RGB; raises `BadFile` for what cannot be decoded here."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    advice = "write it uncompressed (gdcmconv --raw, dcmdjpeg), or its frames as PNG"
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise BadFile(f"holds {syntax.name}, which is not read here; {advice}") from None
-    if not decoder.is_available:
-        raise BadFile(f"holds {syntax.name}, for which no decoder is installed; {advice}")
-    for frame, _ in decoder.iter_array(dataset):
-        yield frame
 
 
 def _gray(frame: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:

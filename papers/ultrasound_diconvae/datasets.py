@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from common.data.prepared import Dataset, Reading
 from common.data.raw import BadFile
+from common.data.splits import in_turns
 from papers.ultrasound_diconvae import fetal_planes_layout, hc18_layout
 from papers.ultrasound_diconvae.config import DataConfig
 from papers.ultrasound_diconvae.image import LabeledImage
@@ -83,7 +83,7 @@ def _read(
     read: Callable[[Entry, int, int], LabeledImage],
 ) -> Reading[LabeledImage]:
     entries, bad = listing
-    entries = _limited(entries, config.limit)
+    entries = in_turns(entries, lambda one: one.subject, lambda one: one.name, config.limit)
     images = []
     for entry in _progress(entries, f"reading {config.dataset}", len(entries)):
         try:
@@ -91,17 +91,6 @@ def _read(
         except BadFile as reason:
             bad.append(f"{entry.image.name}: {reason}")
     return Reading(sorted(images, key=lambda one: one.name), bad)
-
-
-def _limited(entries: list[Entry], limit: int) -> list[Entry]:
-    """Return `limit` of the entries (0: all): every subject's first one before any second one."""
-    counts: Counter[str] = Counter()
-    turns = []
-    for entry in sorted(entries, key=lambda one: (one.subject, one.name)):
-        turns.append((counts[entry.subject], entry.subject, entry.name, entry))
-        counts[entry.subject] += 1
-    turns.sort(key=lambda turn: turn[:3])
-    return [entry for *_, entry in turns][: limit or None]
 
 
 def _progress(things: Iterable[Any], what: str, count: int) -> Iterable[Any]:

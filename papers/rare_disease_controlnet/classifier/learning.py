@@ -14,9 +14,9 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from common.nn.affine import affine, sample
+from common.nn.building import graph_of as graph_of_network
 from common.training.loop import trained_state
 from common.training.state import State
-from papers.rare_disease_controlnet.classifier.arms import Labels, Rows
 from papers.rare_disease_controlnet.classifier.model import Classifier
 from papers.rare_disease_controlnet.config import ClassifierConfig
 from papers.rare_disease_controlnet.engine.learning import Learning, Losses
@@ -31,22 +31,6 @@ class Known(NamedTuple):
     augment: Float[Array, ""] | float | np.floating
     steps: Float[Array, ""] | float | np.floating
     begin: State | None = None
-
-
-class Halves:
-    """The films of all batches: example i is row i of the first half and of the second."""
-
-    def __init__(
-        self, images: UInt8[np.ndarray, "films h w 1"], labels: Labels, first: Rows, second: Rows
-    ):
-        self._images, self._labels, self._rows = images, labels, np.stack([first, second], 1)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, position: Any) -> dict[str, Any]:
-        rows = self._rows[position]
-        return {"images": self._images[rows], "labels": self._labels[rows]}
 
 
 @functools.cache
@@ -91,7 +75,7 @@ def learning(config: ClassifierConfig, findings: int, single: bool) -> Learning:
 
 def graph_of(config: ClassifierConfig, findings: int, single: bool) -> nnx.GraphDef:
     """Return the classifier's graph."""
-    return nnx.graphdef(nnx.eval_shape(lambda: _build(config, findings, single, nnx.Rngs(0))))
+    return graph_of_network(functools.partial(_build, config, findings, single))
 
 
 def cross_entropy(

@@ -13,6 +13,7 @@ from jaxtyping import Array
 from common.latent_diffusion.config import VAEConfig
 from common.latent_diffusion.scratch import autoencoder_loss, unit_latents
 from common.latent_diffusion.vae import VAE
+from common.nn.building import drawn, graph_of
 from common.training.ema import ema_update
 from common.training.state import State
 from papers.rare_disease_controlnet.config import Config
@@ -20,8 +21,6 @@ from papers.rare_disease_controlnet.engine.learning import (
     Learning,
     Losses,
     begun,
-    drawn,
-    graph_of,
     moved,
     rgb,
     sizes,

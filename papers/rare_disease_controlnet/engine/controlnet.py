@@ -23,6 +23,7 @@ from common.latent_diffusion.training import (
     make_loss,
 )
 from common.latent_diffusion.vae import VAE
+from common.nn.building import graph_of
 from common.training.state import State
 from papers.rare_disease_controlnet.config import Config
 from papers.rare_disease_controlnet.engine.denoiser import graphs_of
@@ -30,7 +31,6 @@ from papers.rare_disease_controlnet.engine.learning import (
     Learning,
     Losses,
     begun,
-    graph_of,
     hints,
     moved,
     rgb,
@@ -57,10 +57,9 @@ def learning(config: Config, findings: tuple[str, ...]) -> Learning:
     loss_of = make_loss(controlnet_prediction(graph, unet_graph), objective)
 
     def init(key: Array, fixed: Known) -> State:
-        made = _build(config, findings, nnx.Rngs(key))
-        theirs = dict(nnx.to_flat_state(nnx.state(fixed.unet, nnx.Param)))
-        own = nnx.to_flat_state(nnx.state(made, nnx.Param))
-        return begun(nnx.from_flat_state([(path, theirs.get(path, one)) for path, one in own]))
+        assert size.hint is not None
+        made = ControlNet.of(fixed.unet, size.unet, size.hint, key)
+        return begun(nnx.state(made, nnx.Param))
 
     def step(
         state: State, batch: Any, index: Array, key: Array, fixed: Known
@@ -87,10 +86,7 @@ def network_of(config: Config, findings: tuple[str, ...], trained: State) -> Con
 @functools.cache
 def graph_of_controlnet(config: Config, findings: tuple[str, ...]) -> nnx.GraphDef:
     """Return the ControlNet's graph."""
-    return graph_of(functools.partial(_build, config, findings))
-
-
-def _build(config: Config, findings: tuple[str, ...], rngs: nnx.Rngs) -> ControlNet:
     size = sizes(config, findings)
     assert size.hint is not None
-    return ControlNet(size.unet, size.hint, rngs=rngs)
+    hint = size.hint
+    return graph_of(lambda rngs: ControlNet(size.unet, hint, rngs=rngs))

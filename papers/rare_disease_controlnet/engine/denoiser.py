@@ -18,10 +18,8 @@ from flax import nnx
 from jaxtyping import Array, PyTree
 
 from common.diffusion.schedule import Schedule
-from common.diffusion.unet.unet import UNet
-from common.latent_diffusion.clip_text import TextEncoder
 from common.latent_diffusion.config import LatentDiffusionConfig
-from common.latent_diffusion.scratch import encoded
+from common.latent_diffusion.scratch import denoiser_builds, encoded
 from common.latent_diffusion.training import (
     Fixed,
     Objective,
@@ -30,14 +28,13 @@ from common.latent_diffusion.training import (
     unet_prediction,
 )
 from common.latent_diffusion.vae import VAE
+from common.nn.building import drawn, graph_of
 from common.training.state import State
 from papers.rare_disease_controlnet.config import Config
 from papers.rare_disease_controlnet.engine.learning import (
     Learning,
     Losses,
     begun,
-    drawn,
-    graph_of,
     moved,
     rgb,
     sizes,
@@ -57,7 +54,7 @@ def learning(config: Config, findings: tuple[str, ...], rate: float) -> Learning
     """Return how they learn at this rate on a batch's `image` and the `ids` of its prompts."""
     options, size = config.engine, sizes(config, findings)
     objective = Objective(options.prediction, dropout=options.prompt_dropout)
-    builds, graphs = _builds(size), graphs_of(size)
+    builds, graphs = denoiser_builds(size), graphs_of(size)
     empty = tokenizer(findings, options.label)("")
     loss_of = make_loss(unet_prediction(graphs["unet"]), objective)
 
@@ -96,11 +93,4 @@ def networks_of(config: Config, findings: tuple[str, ...], params: PyTree) -> di
 @functools.cache
 def graphs_of(size: LatentDiffusionConfig) -> dict[str, nnx.GraphDef]:
     """Return the graphs of U-Net and text encoder of this size."""
-    return {name: graph_of(build) for name, build in _builds(size).items()}
-
-
-def _builds(size: LatentDiffusionConfig) -> dict[str, Any]:
-    return {
-        "unet": lambda rngs: UNet(size.unet, rngs=rngs),
-        "text": lambda rngs: TextEncoder(size.text, rngs=rngs),
-    }
+    return {name: graph_of(build) for name, build in denoiser_builds(size).items()}

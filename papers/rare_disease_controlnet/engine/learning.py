@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from common.latent_diffusion.config import HintConfig, LatentDiffusionConfig, ScheduleConfig
 from common.latent_diffusion.scratch import small_config
-from common.training.state import State
+from common.training.state import State, updated
 from papers.rare_disease_controlnet.config import Config
 from papers.rare_disease_controlnet.prompts import POSITIONS, tokenizer
 
@@ -62,16 +60,6 @@ def hints(edges: UInt8[Array, "batch height width"]) -> Float[Array, "batch heig
     return jnp.repeat(edges[..., None].astype(jnp.float32) / 255, 3, axis=-1)
 
 
-def graph_of(build: Callable[[nnx.Rngs], nnx.Module]) -> nnx.GraphDef:
-    """Return the graph of the network that `build` makes, without making its weights."""
-    return nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-
-
-def drawn(build: Callable[[nnx.Rngs], nnx.Module], key: Array) -> nnx.State:
-    """Return fresh parameters of the network."""
-    return nnx.state(build(nnx.Rngs(key)), nnx.Param)
-
-
 def begun(params: PyTree) -> State:
     """Return the state in which a training of these parameters begins."""
     return State(params, Adam.init(params))
@@ -79,6 +67,5 @@ def begun(params: PyTree) -> State:
 
 def moved(state: State, gradients: PyTree, rate: float | Array) -> State:
     """Return the state after Adam's step of this rate."""
-    updates, opt_state = Adam.update(gradients, state.opt_state, state.params)
-    params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
+    params, opt_state = updated(Adam, rate, state.params, state.opt_state, gradients)
     return state._replace(params=params, opt_state=opt_state)

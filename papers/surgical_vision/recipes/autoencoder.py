@@ -18,23 +18,14 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from common.training.state import State
+from common.nn.building import drawn, graph_of
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import paired
 from papers.surgical_vision.losses import kl, pixels_entropy, pixels_squared
 from papers.surgical_vision.models.coder import Autoencoder, sample
-from papers.surgical_vision.recipes.recipe import (
-    Faces,
-    Images,
-    Losses,
-    Recipe,
-    drawn,
-    graph_of,
-    halves,
-    run,
-    updated,
-)
+from papers.surgical_vision.recipes.recipe import Faces, Images, Losses, Recipe, halves, run
 from papers.surgical_vision.variants import Variant
 
 

@@ -19,7 +19,8 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from common.training.state import State
+from common.nn.building import drawn, graph_of
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import unpaired
@@ -34,12 +35,9 @@ from papers.surgical_vision.recipes.recipe import (
     Recipe,
     beginning,
     begun,
-    drawn,
     falling_rate,
-    graph_of,
     halves,
     run,
-    updated,
 )
 from papers.surgical_vision.variants import Variant
 

@@ -27,11 +27,15 @@ from common.data.loader import ArraySource
 from common.diffusion.schedule import Schedule
 from common.diffusion.unet.unet import UNet
 from common.latent_diffusion.checkpoint import load
-from common.latent_diffusion.clip_text import TextEncoder
 from common.latent_diffusion.config import VAEConfig
 from common.latent_diffusion.lora import LoRAParam, add_lora, remove_lora
 from common.latent_diffusion.pipeline import Pipeline
-from common.latent_diffusion.scratch import autoencoder_loss, encoded, unit_latents
+from common.latent_diffusion.scratch import (
+    autoencoder_loss,
+    denoiser_builds,
+    encoded,
+    unit_latents,
+)
 from common.latent_diffusion.training import (
     Fixed,
     Objective,
@@ -40,22 +44,15 @@ from common.latent_diffusion.training import (
     unet_prediction,
 )
 from common.latent_diffusion.vae import VAE
+from common.nn.building import drawn, graph_of
 from common.training.ema import ema_update
-from common.training.state import State
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config, DiffusionConfig
 from papers.surgical_vision.data import Part, single
 from papers.surgical_vision.models import latent
 from papers.surgical_vision.prompts import every_prompt, prompt_of
-from papers.surgical_vision.recipes.recipe import (
-    Faces,
-    Images,
-    Losses,
-    Recipe,
-    drawn,
-    graph_of,
-    updated,
-)
+from papers.surgical_vision.recipes.recipe import Faces, Images, Losses, Recipe
 from papers.surgical_vision.variants import Variant
 
 AUTOENCODER, DENOISER = "latent_autoencoder", "stable_diffusion"
@@ -110,10 +107,7 @@ def _denoiser(config: Config) -> Recipe:
     """Return how U-Net and words learn together on the latents of a trained autoencoder."""
     options, adam = config.diffusion, optax.scale_by_adam()
     objective, sizes = Objective(dropout=options.prompt_dropout), latent.sizes(config)
-    builds: dict[str, Any] = {
-        "unet": lambda rngs: UNet(sizes.unet, rngs=rngs),
-        "text": lambda rngs: TextEncoder(sizes.text, rngs=rngs),
-    }
+    builds = denoiser_builds(sizes)
     graphs = {name: graph_of(build) for name, build in builds.items()}
     tokenizer = latent.tokenizer(config)
     ids, empty = tokenizer(list(every_prompt().values())), tokenizer("")

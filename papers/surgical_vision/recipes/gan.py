@@ -14,22 +14,15 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from common.training.state import State
+from common.nn.building import graph_of
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import unpaired
 from papers.surgical_vision.losses import is_real
 from papers.surgical_vision.models.coder import GANGenerator
 from papers.surgical_vision.models.discriminator import DCGANDiscriminator
-from papers.surgical_vision.recipes.recipe import (
-    Faces,
-    Images,
-    Losses,
-    Recipe,
-    graph_of,
-    halves,
-    updated,
-)
+from papers.surgical_vision.recipes.recipe import Faces, Images, Losses, Recipe, halves
 from papers.surgical_vision.variants import Variant
 
 

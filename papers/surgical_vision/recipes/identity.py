@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from common.training.state import State
+from common.nn.building import drawn, graph_of
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import single
@@ -28,12 +29,9 @@ from papers.surgical_vision.recipes.recipe import (
     Images,
     Losses,
     Recipe,
-    drawn,
     falling_rate,
-    graph_of,
     halves,
     run,
-    updated,
 )
 from papers.surgical_vision.variants import MODELS, Family
 

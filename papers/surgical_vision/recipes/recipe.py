@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Key, PyTree, UInt8
 
@@ -58,16 +57,6 @@ class Recipe:
     fixed: Callable[[Mapping[str, State], Part | None], Any] = lambda states, part: None
 
 
-def graph_of(build: Callable[[nnx.Rngs], nnx.Module]) -> nnx.GraphDef:
-    """Return the graph of the network that `build` makes, without making its weights."""
-    return nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-
-
-def drawn(build: Callable[[nnx.Rngs], nnx.Module], key: Key[Array, ""]) -> nnx.State:
-    """Return fresh parameters of the network."""
-    return nnx.state(build(nnx.Rngs(key)), nnx.Param)
-
-
 def beginning(states: Mapping[str, State], family: str) -> PyTree | None:
     """Return the trained identity's parameters by network, None where drawn weights begin."""
     name = identity_of(family)
@@ -85,18 +74,6 @@ def begun(params: nnx.State, known: nnx.State | None) -> nnx.State:
 def run(graph: nnx.GraphDef, params: PyTree, *arguments: Any, **options: Any) -> Any:
     """Return what the network with these parameters gives; all it has are parameters."""
     return nnx.merge(graph, params)(*arguments, **options)
-
-
-def updated(
-    optimizer: optax.GradientTransformation,
-    rate: float | Float[Array, ""],
-    params: PyTree,
-    opt_state: PyTree,
-    gradients: PyTree,
-) -> tuple[PyTree, PyTree]:
-    """Return parameters and the optimizer's state after a step of this rate."""
-    updates, opt_state = optimizer.update(gradients, opt_state, params)
-    return jax.tree.map(lambda p, u: p - rate * u, params, updates), opt_state
 
 
 def falling_rate(rate: float, over: Float[Array, ""], share: float) -> float | Float[Array, ""]:

@@ -21,8 +21,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Int, UInt8
 
+from common.nn.building import drawn, graph_of
 from common.training.ema import ema_update
-from common.training.state import State
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import with_references
@@ -37,11 +38,8 @@ from papers.surgical_vision.recipes.recipe import (
     Recipe,
     beginning,
     begun,
-    drawn,
-    graph_of,
     halves,
     run,
-    updated,
 )
 from papers.surgical_vision.variants import Variant
 

@@ -18,26 +18,17 @@ from flax import nnx
 from jaxtyping import Array
 
 from common.data.loader import ArraySource
+from common.nn.building import drawn, graph_of
 from common.nn.predictor import in_batches
 from common.pretrained.perceptual import PerceptualNetwork, load_perceptual, perceptual_features
 from common.pretrained.weights import lpips_path
-from common.training.state import State
+from common.training.state import State, updated
 from papers.surgical_vision.augment import augmented
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.data import Part
 from papers.surgical_vision.losses import gram
 from papers.surgical_vision.models.translator import Translator, style_transfer
-from papers.surgical_vision.recipes.recipe import (
-    Faces,
-    Images,
-    Losses,
-    Recipe,
-    drawn,
-    graph_of,
-    halves,
-    run,
-    updated,
-)
+from papers.surgical_vision.recipes.recipe import Faces, Images, Losses, Recipe, halves, run
 from papers.surgical_vision.untrained import untrained_vgg
 from papers.surgical_vision.variants import Variant
 

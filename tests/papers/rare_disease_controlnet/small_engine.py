@@ -1,12 +1,10 @@
 """The smallest engine: sizes, made-up films, and words without CLIP's vocabulary."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from common.latent_diffusion.tokenizer import Tokenizer
-from common.latent_diffusion.vocabulary import END, START, Vocabulary
+from common.latent_diffusion.vocabulary import END, END_OF_WORD, START, Vocabulary
 from papers.rare_disease_controlnet import prompts
 from papers.rare_disease_controlnet.config import (
     AdaptConfig,
@@ -22,6 +20,11 @@ from papers.rare_disease_controlnet.data import Part
 
 FINDINGS = ("effusion", "pneumothorax")
 SIZE = 32
+WORDS = (
+    *("frontal", "chest", "x", "ray", "showing", "without", "a", "finding", "small", "moderate"),
+    *("large", "effusion", "pneumothorax", "on", "the", "left", "right", "both", "sides"),
+    *("blurry", "low", "quality", "distorted", "anatomy"),
+)
 CONFIG = Config(
     data=DataConfig("films", SIZE, FINDINGS, "pneumothorax", films=(12, 8, 8)),
     engine=EngineConfig(
@@ -39,11 +42,15 @@ CONFIG = Config(
 
 
 def know_few_words(patch: pytest.MonkeyPatch) -> None:
-    """Let CLIP's vocabulary be the words of the prompts; a letter of any other is one token."""
-    words = "frontal chest x-ray showing without a finding small moderate large on the left right"
-    bare = Tokenizer(Vocabulary({START: 0, END: 1}, {}, END))
-    bare = bare.with_tokens(dict.fromkeys(words.split(), 1))
-    patch.setattr(Tokenizer, "published", classmethod(lambda cls, path=None: replace(bare)))
+    """Let a few words be CLIP's vocabulary, a token each, so that prompts keep their ends."""
+    ids, merges = {START: 0, END: 1}, []
+    for word in WORDS:
+        pieces = [*word[:-1], word[-1] + END_OF_WORD]
+        for count in range(1, len(word)):
+            merges.append(("".join(pieces[:count]), pieces[count]))
+        ids["".join(pieces)] = len(ids)
+    known = Tokenizer(Vocabulary(ids, {pair: i for i, pair in enumerate(merges)}, END))
+    patch.setattr(Tokenizer, "published", classmethod(lambda cls, path=None: known))
     prompts.tokenizer.cache_clear()
 
 

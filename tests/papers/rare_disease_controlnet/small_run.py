@@ -1,6 +1,5 @@
 """A seed's folder of the smallest engine and classifier, untrained, laid out as training does."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -9,15 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from common.latent_diffusion.tokenizer import Tokenizer
-from common.latent_diffusion.vocabulary import END, END_OF_WORD, START, Vocabulary
 from common.pipeline.trained import save_index, save_network
 from common.study import experiment as experiments
 from common.study.protocol import Run, Unit
 from common.training.loop import checkpoints_of
-from papers.rare_disease_controlnet import prompts
 from papers.rare_disease_controlnet.classifier import learning as classifier
 from papers.rare_disease_controlnet.classifier.trained import is_single
 from papers.rare_disease_controlnet.config import Config
@@ -35,11 +30,6 @@ from tests.papers.rare_disease_controlnet.small_engine import CONFIG, FINDINGS
 ADAPTED = adaptation(CONFIG.arms.main)
 DATA = "data" * 16  # its content hash
 PARTS = {"train": {"findings": dict.fromkeys(FINDINGS, 4)}}
-WORDS = (
-    *("frontal", "chest", "x", "ray", "showing", "without", "a", "finding", "small", "moderate"),
-    *("large", "effusion", "pneumothorax", "on", "the", "left", "right", "both", "sides"),
-    *("blurry", "low", "quality", "distorted", "anatomy"),
-)
 _SPREAD = 0.1  # of weights, of which many are zero before they are trained
 
 
@@ -84,22 +74,6 @@ def classifiers(*arms: str, config: Config = CONFIG) -> dict[str, Any]:
 def on(dataset: str) -> Config:
     """Return the small config on another data set."""
     return replace(CONFIG, data=replace(CONFIG.data, dataset=dataset))
-
-
-@pytest.fixture
-def words(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a few words be CLIP's vocabulary, a token each, so that prompts keep their ends."""
-    ids, merges = {START: 0, END: 1}, []
-    for word in WORDS:
-        pieces = [*word[:-1], word[-1] + END_OF_WORD]
-        for count in range(1, len(word)):
-            merges.append(("".join(pieces[:count]), pieces[count]))
-        ids["".join(pieces)] = len(ids)
-    known = Tokenizer(Vocabulary(ids, {pair: i for i, pair in enumerate(merges)}, END))
-    monkeypatch.setattr(Tokenizer, "published", classmethod(lambda cls, path=None: known))
-    prompts.tokenizer.cache_clear()
-    yield
-    prompts.tokenizer.cache_clear()
 
 
 def _state(made: Learning, number: int, known: Any) -> Any:

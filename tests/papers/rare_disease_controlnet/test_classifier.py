@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from common.data.loader import ArraySource, Picked
 from common.nn.by_name import load_by_name, torch_layout
 from papers.rare_disease_controlnet.classifier.learning import (
-    Halves,
     Known,
     augmented,
     cross_entropy,
@@ -98,7 +98,8 @@ def test_films_are_learned_by_heart(single):
     images, labels = films()
     made = learning(SMALL, 2, single)
     rows = np.arange(12)
-    batch = Halves(images, labels, rows[:6], rows[6:])[np.arange(6)]
+    films_of = ArraySource({"images": images, "labels": labels})
+    batch = Picked(films_of, np.stack([rows[:6], rows[6:]], 1))[np.arange(6)]
     assert batch["images"].shape == (6, 2, 16, 16, 1)
     known = Known(np.float32(0), np.float32(60))
     state = jax.jit(made.init)(jax.random.key(0), known)

@@ -110,7 +110,9 @@ def test_an_adaptation_changes_nothing_at_first_and_learns_matrices_and_words():
     config = replace(CONFIG, engine=replace(CONFIG.engine, label=False))
     bare = sizes(config, FINDINGS)
     engine = trained()["engine"]
-    text = nnx.merge(denoiser.graphs_of(bare)["text"], _without_words(engine.text))
+    text = nnx.merge(
+        denoiser.graphs_of(bare)["text"], _without_words(engine.text, bare.text.vocabulary)
+    )
     plain = replace(engine, config=bare, tokenizer=tokenizer(FINDINGS, False), text=text)
     whole = lora.prepared(plain, CONFIG, FINDINGS)
     assert whole.tokenizer.size == plain.tokenizer.size + 3
@@ -136,11 +138,11 @@ def test_an_adaptation_changes_nothing_at_first_and_learns_matrices_and_words():
     assert np.abs(changed - before(prompt_of(("effusion",)), [1], **options)).max() > 1e-4
 
 
-def _without_words(text: nnx.Module) -> nnx.State:
+def _without_words(text: nnx.Module, count: int) -> nnx.State:
     flat = nnx.to_flat_state(nnx.state(text))
     return nnx.from_flat_state(
         [
-            (path, leaf.replace(leaf[...][:16]) if path == ("tokens", "embedding") else leaf)
+            (path, leaf.replace(leaf[...][:count]) if path == ("tokens", "embedding") else leaf)
             for path, leaf in flat
         ]
     )

@@ -22,14 +22,18 @@ from papers.rare_disease_controlnet.options import Sampling
 from papers.rare_disease_controlnet.regenerate import regenerate
 from papers.rare_disease_controlnet.sample import sample
 from tests.papers.rare_disease_controlnet.film_files import blocks, write
-from tests.papers.rare_disease_controlnet.small_engine import CONFIG, SIZE
-from tests.papers.rare_disease_controlnet.small_run import engine, seed_folder, words  # noqa: F401
+from tests.papers.rare_disease_controlnet.small_engine import (  # noqa: F401
+    CONFIG,
+    SIZE,
+    few_words,
+)
+from tests.papers.rare_disease_controlnet.small_run import engine, seed_folder
 
 CHANGED = replace(CONFIG, synthesis=replace(CONFIG.synthesis, guidance=2.0, batch_size=2))
 
 
 @pytest.fixture
-def drawn(tmp_path_factory, tmp_path, monkeypatch, words) -> Path:  # noqa: F811
+def drawn(tmp_path_factory, tmp_path, monkeypatch, few_words) -> Path:  # noqa: F811
     """Return a copy of the lineage of the second of two films, drawn once; a home around it."""
     whole = tmp_path_factory.getbasetemp() / "regenerating"
     monkeypatch.setenv("REPLICATIONS_HOME", str(whole / "home"))

@@ -20,20 +20,23 @@ from papers.rare_disease_controlnet.corpus.lineage import read
 from papers.rare_disease_controlnet.options import Sampling
 from papers.rare_disease_controlnet.sample import NOTICE, PRESETS, asked, sample, sheet
 from tests.papers.rare_disease_controlnet.film_files import SECRETS, blocks, write, write_dicom
-from tests.papers.rare_disease_controlnet.small_engine import CONFIG, SIZE
+from tests.papers.rare_disease_controlnet.small_engine import (  # noqa: F401
+    CONFIG,
+    SIZE,
+    few_words,
+)
 from tests.papers.rare_disease_controlnet.small_run import (
     ADAPTED,
     DATA,
     engine,
     seed_folder,
-    words,  # noqa: F401
 )
 
-pytestmark = pytest.mark.usefixtures("words")
+pytestmark = pytest.mark.usefixtures("few_words")
 
 
 @pytest.fixture
-def home(tmp_path_factory, monkeypatch, words) -> Path:  # noqa: F811
+def home(tmp_path_factory, monkeypatch, few_words) -> Path:  # noqa: F811
     """Return a home with one trained seed, which is laid out once."""
     folder = tmp_path_factory.getbasetemp() / "sampling"
     monkeypatch.setenv("REPLICATIONS_HOME", str(folder))

@@ -13,8 +13,9 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
 from pydicom.uid import MPEG4HP41, JPEGLosslessSV1, RLELossless
 
+from common.data.dicom import begins_as_dicom
 from common.data.raw import BadFile
-from papers.ultrasound_diconvae.clips import KINDS, TAGS, is_dicom, read
+from papers.ultrasound_diconvae.clips import KINDS, TAGS, read
 from tests.papers.ultrasound_diconvae.dicom_files import SECRETS, put_jpeg, region, write
 
 ROWS, COLUMNS = 24, 32
@@ -227,7 +228,7 @@ def test_dicom_without_a_suffix_is_found_and_a_directory_is_not(tmp_path):
     names = [path.name for path in KINDS.find(tmp_path)]
     assert names == ["1.2.840.7", "IM_0002", "IM_0010"]
     np.testing.assert_array_equal(read(tmp_path / "IM_0002").frames[0], IMAGE)
-    assert not is_dicom(tmp_path / "nowhere")
+    assert not begins_as_dicom(tmp_path / "nowhere")
 
 
 def test_nothing_that_names_a_patient_is_ever_read(tmp_path, monkeypatch):
