@@ -2,7 +2,8 @@
 
 A run's work folder holds ``data.json`` (what was prepared) and for every seed ``seed_<n>`` with
 ``networks.json``, ``metrics.json``, ``samples.npz``, ``tuned.json``, and ``evaluated.json``: time,
-memory, code and platform, and the key of what was evaluated. A seed is evaluated again when its
+memory, code and platform, and the key of what was evaluated; where networks are measured one by
+one, ``networks/<name>`` has the same of each. What was evaluated is evaluated again when its
 networks or the data are others.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +20,14 @@ import jax
 from common import xla
 from common.data.prepare import prepare as prepare_data
 from common.errors import InputError
-from common.files import save_arrays, write_atomic
-from common.pipeline import draw, record, trained, units
+from common.files import write_atomic
+from common.pipeline import draw, record, units
+from common.pipeline.evaluations import Evaluating
 from common.pipeline.process import share_out
 from common.results import folder as results
 from common.results import manifest, metrics_file
-from common.study import config as configs
 from common.study import raw
-from common.study.protocol import Evaluation, Prepared, Run
+from common.study.protocol import Prepared, Run
 from common.training.processes import (
     broadcast_from_primary,
     exclusive,
@@ -37,7 +37,6 @@ from common.training.processes import (
 )
 
 Stage = Literal["all", "prepare", "train", "evaluate", "render"]
-DONE = "evaluated.json"
 
 
 def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Path | None:
@@ -58,8 +57,9 @@ def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Pat
     if stage == "evaluate":
         _check_trained(run, prepared)
     items: list[units.Item] = []
-    if stage in ("all", "evaluate") and only is None:  # first: a seed as soon as it is trained
-        items += [_Seed(run, prepared, number) for number in run.seeds]
+    if stage in ("all", "evaluate") and only is None:  # first: what is trained, as soon as it is
+        for evaluating in (Evaluating(run, prepared, number) for number in run.seeds):
+            items += [evaluating, *evaluating.measurings]
     if stage in ("all", "train"):
         items += units.trainings(run, prepared, only)
     _share(run, items)
@@ -136,63 +136,6 @@ def _note_data(run: Run[Any], prepared: Prepared, seconds: float) -> None:
         raw.remember(run.study.name, prepared.dataset, run.raw)
 
 
-@dataclass(frozen=True)
-class _Seed:
-    """The evaluation of one seed, in the folder of its own."""
-
-    run: Run[Any]
-    prepared: Prepared
-    number: int
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the evaluation."""
-        return self.run.seed_folder(self.number)
-
-    @property
-    def key(self) -> str:
-        """What the evaluation depends on besides the run's config: data and trained networks.
-
-        A network that was trained anew, its folder having been deleted, is another one.
-        """
-        trainings = [
-            (unit.key, units.record_of(unit)) for unit in self.run.units(self.prepared, self.number)
-        ]
-        return configs.digest(self.prepared.content_hash, trainings)
-
-    def is_done(self) -> bool:
-        """Return whether these very networks were evaluated on this data."""
-
-        def look() -> bool:
-            file = self.folder / DONE
-            return file.exists() and record.read(file)["key"] == self.key
-
-        return broadcast_from_primary(look)
-
-    def is_ready(self) -> bool:
-        """Return whether all networks of the seed are trained."""
-        return all(map(units.is_done, self.run.units(self.prepared, self.number)))
-
-    def do(self) -> None:
-        """Evaluate the seed."""
-        log(f"evaluate seed {self.number}")
-        study = self.run.study
-        watch = record.Stopwatch(study.root, study.evaluate)
-        units.index(self.run, self.prepared, self.number)
-        evaluation = study.evaluate(self.run, self.prepared, self.number)
-
-        def keep() -> None:
-            _write(self.folder, evaluation)
-            watch.write(self.folder / DONE, {"key": self.key})
-
-        on_primary(keep)
-
-    def warn_of_other_code(self) -> None:
-        """Say so where the seed was evaluated by other code."""
-        study, what = self.run.study, f"evaluate seed {self.number}"
-        record.warn_of_other_code(self.folder / DONE, what, study.root, study.evaluate)
-
-
 def _check_trained(run: Run[Any], prepared: Prepared) -> None:
     """Raise `InputError` where a network of the run is not trained."""
     for training in units.trainings(run, prepared):
@@ -201,16 +144,10 @@ def _check_trained(run: Run[Any], prepared: Prepared) -> None:
             raise _undone(run, f"{unit.network} of seed {unit.seed}", "train")
 
 
-def _write(folder: Path, evaluation: Evaluation) -> None:
-    save_arrays(folder / "samples.npz", evaluation.arrays)
-    write_atomic(folder / trained.TUNED, metrics_file.dumps(evaluation.tuned))
-    write_atomic(folder / "metrics.json", metrics_file.dumps(evaluation.metrics))
-
-
 def render(run: Run[Any], prepared: Prepared) -> Path:
     """Build the results folder of a run from the evaluations of its seeds."""
     for number in run.seeds:
-        if not _Seed(run, prepared, number).is_done():
+        if not Evaluating(run, prepared, number).is_done():
             raise _undone(run, f"seed {number}", "evaluate")
     with exclusive(run.work):
         on_primary(lambda: _build(run, prepared))
@@ -229,7 +166,7 @@ def _build(run: Run[Any], prepared: Prepared) -> None:
                 unit.network: record.read(unit.folder / units.DONE)
                 for unit in run.units(prepared, seed)
             },
-            "evaluate": record.read(folder / DONE),
+            **Evaluating(run, prepared, seed).records(),
         }
     described = manifest.build(run, data["data"], stages)
     samples = run.seed_folder(run.seeds[0]) / "samples.npz"

@@ -83,14 +83,19 @@ def build(run: Run[Any], data: dict[str, Any], stages: dict[str, Any]) -> dict[s
         run: what was run.
         data: name, content hash, stand-in, description, skipped, sizes.
         stages: seconds of ``prepare``, and ``seeds``: of every seed the record of each network's
-            training and of the evaluation, with seconds, peak memory, code and platform; the last
-            two are kept where they differ from the first training's only.
+            training, of the evaluation and of what was measured for it network by network, with
+            seconds, peak memory, code and platform; the last two are kept where they differ from
+            the first training's only.
     """
     seeds = stages["seeds"]
     first = next(iter(seeds[str(run.seeds[0])]["train"].values()))
     kept = {
         seed: {
-            "train": {name: _less(record, first) for name, record in records["train"].items()},
+            **{
+                stage: {name: _less(record, first) for name, record in records[stage].items()}
+                for stage in ("train", "measure")
+                if stage in records
+            },
             "evaluate": _less(records["evaluate"], first),
         }
         for seed, records in seeds.items()

@@ -28,6 +28,7 @@ class Network:
     after: tuple[str, ...] = ()  # networks of the same seed that it learns from
     ignores: tuple[str, ...] = ()  # fields of these sections that it does not depend on
     once: bool = False  # trained once, with seed 0, for all seeds; learns from such networks only
+    measured: bool = False  # by itself, with the study's `measure`
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,14 @@ class Study(Generic[C]):
     networks: Callable[[C], Mapping[str, Network]]  # what a seed trains, in this order
     examples: Callable[[Any, Reading[Any]], Examples]  # given config.data: what is prepared
     train: Callable[[Unit[C], Prepared], None]  # into the unit's folder; resumes by itself
-    evaluate: Callable[[Run[C], Prepared, int], Evaluation]  # of one seed; trains nothing
+    # (run, prepared, seed) -> what came of a seed; trains nothing. Where the study has `measure`,
+    # what that found is the last argument, by network.
+    evaluate: Callable[..., Evaluation]
     render: Callable[[Path], None]  # results/{tables,figures} from the other files of a folder
     claims: ModuleType  # functions by the names in reported.toml: metrics over seeds -> Verdict
+    # What one trained network shows by itself: done as soon as it is trained, and by several
+    # processes at once. Of a unit, hence not of what is trained once for all seeds.
+    measure: Callable[[Unit[C], Prepared], Evaluation] | None = None
     # (checkpoint, input, out, skip_bad) -> a row for each input file. Writes below `out`. All rows
     # have the same keys, the columns that are printed; `written` lists the files made of the input.
     # Where the study has `options`, what the user chose of them is the last argument.

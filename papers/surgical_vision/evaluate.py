@@ -1,4 +1,4 @@
-"""Evaluation of one trained seed: what eighteen models make of the same test faces."""
+"""Evaluation: what each of eighteen models makes of the same test faces, and a seed of all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common import provenance
 from common.metrics.described import Inception
 from common.results.cache import cached
 from common.study import config as configs
-from common.study.protocol import Evaluation, Prepared, Run
+from common.study.protocol import Evaluation, Prepared, Run, Unit
 from common.training.loop import LOG
 from common.training.state import State
 from common.training.writer import read_curves
@@ -26,53 +26,87 @@ from papers.surgical_vision.internals import internals
 from papers.surgical_vision.measures import mean, measured
 from papers.surgical_vision.recipes.recipe import Recipe
 from papers.surgical_vision.train import load_state, states_of, translated
-from papers.surgical_vision.variants import MODELS
 
 SAMPLED = ("pix2pix", "starganv2", "stable_diffusion", "stable_diffusion_lora")  # draw at test
 _SAMPLED_FACES = 8
 
 
-def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
-    """Return metrics and images of one seed: every model in turn on the test part."""
-    config, options = run.config, run.config.evaluate
-    part = load(prepared, "test")
-    rungs = known_ladders(config, prepared, part)
-    inception, networks = Inception(options.features), perceptual_networks(options)
-    chosen = part.first(options.feature_images or len(part))
-    real = inception(chosen.after)
-    vectors = {
-        "before": Vectors(networks, part.before),
-        "after": Vectors(networks, part.after),
-    }
+class Ruler:
+    """The test part and what outputs on it are measured against."""
 
-    def quality(outputs: Images) -> dict[str, Any]:
-        own = {**vectors, "outputs": Vectors(networks, outputs)}
-        made = inception(outputs[: len(chosen)])
-        return measured(outputs, part, rungs, own) | inception.compared(made, real)
+    def __init__(self, config: Config, prepared: Prepared):
+        options = config.evaluate
+        self.part = load(prepared, "test")
+        self.ladders = known_ladders(config, prepared, self.part)
+        self.networks = perceptual_networks(options)
+        self._inception = Inception(options.features)
+        self._chosen = options.feature_images or len(self.part)
+        self._real = self._inception(self.part.after[: self._chosen])
+        self._vectors = {
+            "before": Vectors(self.networks, self.part.before),
+            "after": Vectors(self.networks, self.part.after),
+        }
 
-    shown = part.first(options.cases)
-    models: dict[str, Any] = {}
+    def __call__(self, outputs: Images) -> dict[str, Any]:
+        """Return what any set of outputs is measured by."""
+        own = {**self._vectors, "outputs": Vectors(self.networks, outputs)}
+        made = self._inception(outputs[: self._chosen])
+        found = measured(outputs, self.part, self.ladders, own)
+        return found | self._inception.compared(made, self._real)
+
+
+_RULERS: dict[str, Ruler] = {}  # the last one that was asked for
+
+
+def ruler_of(run: Run[Config], prepared: Prepared) -> Ruler:
+    """Return the ruler of a run, the same one for all networks that a process measures."""
+    key = configs.digest(run.work.name, prepared.content_hash)
+    if key not in _RULERS:
+        _RULERS.clear()
+        _RULERS[key] = Ruler(run.config, prepared)
+    return _RULERS[key]
+
+
+def measure(unit: Unit[Config], prepared: Prepared) -> Evaluation:
+    """Return metrics and images of one model on the test part."""
+    run, config, seed, name = unit.run, unit.config, unit.seed, unit.network
+    options, ruler = config.evaluate, ruler_of(unit.run, prepared)
+    part, shown = ruler.part, ruler.part.first(options.cases)
+    states = seed_states(run, prepared, seed, name)
+    recipe = recipe_of(name, config)
+    weights = recipe.weights(states[name], states)
+
+    made = partial(make, recipe, weights, options.batch_size)
+    outputs = made(part, seed)
+    metrics = ruler(outputs) | internals(name, config, states, weights, part)
+    if name in SAMPLED and ruler.networks:
+        metrics["diversity"] = diversity(made, part, ruler.networks, options.samples)
+    arrays = {f"output_{name}": outputs[: len(shown)]}
+    return Evaluation(
+        metrics, arrays | cases.arrays_of(name, config, states, weights, made, shown, seed)
+    )
+
+
+def evaluate(
+    run: Run[Config], prepared: Prepared, seed: int, measured: Mapping[str, Evaluation]
+) -> Evaluation:
+    """Return metrics and images of one seed: of every model, and of the test part itself."""
+    ruler = ruler_of(run, prepared)
+    part, shown = ruler.part, ruler.part.first(run.config.evaluate.cases)
     arrays = {"before": shown.before, "after": shown.after, "labels": shown.labels}
-    for name in MODELS:
-        states = seed_states(run, prepared, seed, name)
-        recipe = recipe_of(name, config)
-        weights = recipe.weights(states[name], states)
-
-        made = partial(make, recipe, weights, options.batch_size)
-        outputs = made(part, seed)
-        models[name] = quality(outputs) | internals(name, config, states, weights, part)
-        if name in SAMPLED and networks:
-            models[name]["diversity"] = diversity(made, part, networks, options.samples)
-        arrays[f"output_{name}"] = outputs[: len(shown)]
-        arrays |= cases.arrays_of(name, config, states, weights, made, shown, seed)
+    for evaluation in measured.values():
+        arrays |= evaluation.arrays
     curves = {
         name: read_curves(run.unit(prepared, seed, name).folder / LOG, "validation_ssim")
         for name in run.networks
-        if recipe_of(name, config).step is not None
+        if recipe_of(name, run.config).step is not None
     }
-    references = {"unchanged": quality(part.before), "true_after": quality(part.after)}
-    metrics = {"models": models, "references": references, "training": curves}
-    shown_freely = options.keep_real_images or prepared.dataset == "heads"
+    metrics = {
+        "models": {name: evaluation.metrics for name, evaluation in measured.items()},
+        "references": {"unchanged": ruler(part.before), "true_after": ruler(part.after)},
+        "training": curves,
+    }
+    shown_freely = run.config.evaluate.keep_real_images or prepared.dataset == "heads"
     return Evaluation(metrics, arrays if shown_freely else {})
 
 

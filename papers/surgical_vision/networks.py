@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from common.study.protocol import Network
 from papers.surgical_vision.config import Config
 from papers.surgical_vision.variants import MODELS, Variant, identity_of
@@ -40,7 +42,8 @@ def networks(config: Config) -> dict[str, Network]:
     for family in WARM if config.warm_start.steps else ():
         named[identity_of(family)] = Network((*_GENERATORS[family], "warm_start", *_SHARED))
     for name, variant in MODELS.items():
-        named[name] = _network(variant, small, bool(config.warm_start.steps))
+        network = _network(variant, small, bool(config.warm_start.steps))
+        named[name] = replace(network, measured=True)
     return named
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,20 @@ def train(unit: Unit[Config], prepared: Prepared) -> None:
     train_unit(unit, prepared)
 
 
-def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
-    """Translate the test faces by every model of one seed and measure."""
+def measure(unit: Unit[Config], prepared: Prepared) -> Evaluation:
+    """Translate the test faces by one model and measure."""
+    from papers.surgical_vision.evaluate import measure as measure_model
+
+    return measure_model(unit, prepared)
+
+
+def evaluate(
+    run: Run[Config], prepared: Prepared, seed: int, measured: Mapping[str, Evaluation]
+) -> Evaluation:
+    """Put together what came of every model of one seed."""
     from papers.surgical_vision.evaluate import evaluate as evaluate_seed
 
-    return evaluate_seed(run, prepared, seed)
+    return evaluate_seed(run, prepared, seed, measured)
 
 
 def predict(
@@ -63,6 +73,7 @@ STUDY = Study(
     networks=networks,
     examples=examples,
     train=train,
+    measure=measure,
     evaluate=evaluate,
     render=render,
     claims=claims,

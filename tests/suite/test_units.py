@@ -1,14 +1,16 @@
 """The unit of training: what its key depends on, and which units a command trains."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.suite.toy_project import done, edit, run
 
 
-def again(project: Path, capsys, *arguments: str) -> list[str]:
+def again(project: Path, capsys, *arguments: str | Path) -> list[str]:
     """Run a command and return what was done that had not been done before."""
     before = done(project)
     status, _, err = run(capsys, *arguments)
@@ -86,6 +88,52 @@ def test_what_is_trained_anew_is_evaluated_anew(project: Path, capsys) -> None:
         status, _, err = run(capsys, "replicate", "apple", "--seeds", "2", "--stage", stage)
         assert status == 2
         assert f"has not been through --stage {needed}" in err
+
+
+def test_networks_that_are_measured_one_by_one(project: Path, capsys) -> None:
+    study = project / "papers" / "apple_one" / "study.py"
+    edit(study, '"train.log_every")),', '"train.log_every"), measured=True),')
+    edit(study, 'ignores=("critic.label",)),', 'ignores=("critic.label",), measured=True),')
+    edit(study, "    evaluate=evaluate,\n", "    evaluate=evaluate,\n    measure=measure,\n")
+    results = project / "out"
+    command = ("replicate", "apple", "--seeds", "2", "--out", results)
+
+    def measured() -> list[str]:
+        return done(project, "measure")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOY_CRASH", "0")
+        with pytest.raises(RuntimeError, match="crash"):
+            run(capsys, *command)
+    first = [f"measure {name} {seed}" for seed in (0, 1) for name in ("encoder", "critic")]
+    assert sorted(measured()) == sorted(first) or measured() == first[:2]
+    assert run(capsys, *command)[0] == 0
+    assert sorted(measured()) == sorted(first)  # none twice
+    metrics = json.loads((results / "metrics.json").read_text())["seeds"]["1"]
+    assert (metrics["encoder"], metrics["critic"]) == ({"length": 7}, {"length": 6})
+    assert "decoder" not in metrics
+    with np.load(results / "samples.npz") as samples:
+        assert set(samples) == {"images", "encoder", "critic"}
+    records = json.loads((results / "manifest.json").read_text())["stages"]["seeds"]["1"]
+    assert set(records["measure"]) == {"encoder", "critic"}
+    assert records["measure"]["critic"]["seconds"] >= 0
+
+    edit(study, "a library speaks", "a library sings")
+    (critic,) = (project / "home" / "runs" / "apple_one" / "networks").glob("critic-*/seed_1")
+    shutil.rmtree(critic)
+    did = again(project, capsys, *command)
+    assert did == ["train critic 1", "evaluate 1"]
+    assert measured()[4:] == ["measure critic 1"]
+
+    edit(study, "len(unit.network)", "2 * len(unit.network)")
+    _, _, err = run(capsys, *command)
+    assert "measure encoder, seed 0: done by other code" in err
+    (folder,) = (project / "home" / "runs" / "apple_one").glob("demo-*/seed_0/networks/encoder")
+    assert f"delete {folder} to redo it" in err
+    shutil.rmtree(folder)  # as it says
+    assert again(project, capsys, *command) == ["evaluate 0"]
+    metrics = json.loads((results / "metrics.json").read_text())["seeds"]["0"]
+    assert metrics["encoder"] == {"length": 14}
 
 
 def test_other_data_is_another_unit_and_the_same_data_elsewhere_is_not(
