@@ -135,7 +135,8 @@ class SynthesisConfig:
     control: Control = 1.0  # what the ControlNet's residuals are multiplied by
     canny_low: Level = 100
     canny_high: Level = 200
-    negative: str = "blurry, low quality, distorted anatomy"  # ours, shorter than the source's
+    # Ours, shorter than the source's; a small model never learned these words: best none for it.
+    negative: str = "blurry, low quality, distorted anatomy"
     batch_size: Count = 8
     # Ours, of the rest of this section:
     accepted: Count = 96  # films of the rare finding that a set must have
@@ -164,7 +165,8 @@ class ClassifierConfig:
 
     channels: Counts = (64, 128, 256, 512)
     blocks: Counts = (2, 2, 2, 2)
-    stem: Literal["imagenet", "small"] = "imagenet"  # small: no halvings before the first block
+    # halvings of height and width before the first block: imagenet two, half one, small none
+    stem: Literal["imagenet", "half", "small"] = "imagenet"
     steps: Count = 2000
     batch_size: Annotated[int, Bounds(2)] = 32  # half of it the same real films in all arms
     learning_rate: Positive = 1e-3

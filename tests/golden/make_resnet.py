@@ -4,7 +4,7 @@ pip install torch==2.13.0 torchvision==0.28.0
 python tests/golden/make_resnet.py
 
 torchvision's `resnet18` has 64 channels and 4 levels; its `ResNet` is built here of the same blocks
-with fewer, in evaluation and with the statistics of the batch, and with the stem of small images.
+with fewer, in evaluation and with the statistics of the batch, and with the stems of small images.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 CHANNELS, CLASSES = (6, 8, 12), 4
-STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1)}  # window, stride, padding
+STEMS = {"imagenet": (7, 2, 3), "half": (3, 2, 1), "small": (3, 1, 1)}  # window, stride, padding
 
 
 class Network(nn.Module):

@@ -72,7 +72,7 @@ def test_a_set_of_films_is_whole_and_reviewed(whole: Path) -> None:
         ("normal", *FINDINGS), 4
     )
     made = synthetic_films(folder, FINDINGS)
-    assert made.images.shape == (16, 64, 64, 1)
+    assert made.images.shape == (16, 32, 32, 1)
     np.testing.assert_array_equal(made.labels.sum(0), [4, 4, 4])
     assert {film.label for film in drawn if film.sha256 in accepted} <= {"pneumothorax"}
     told = [made.accepted[i] for i, film in enumerate(drawn) if film.sha256 in accepted]
@@ -93,7 +93,7 @@ def test_a_film_has_a_lineage_that_says_what_it_is(whole: Path) -> None:
     }
     assert found.spec.structure is not None
     structure = png.decoded(corpus.store.get(found.spec.structure), "structure")
-    assert structure.shape == (64, 64)
+    assert structure.shape == (32, 32)
 
 
 def test_shared_networks_are_trained_once_and_others_for_each_seed(whole: Path) -> None:

@@ -1,7 +1,7 @@
 """ResNet-18 (He et al. 2016, arXiv:1512.03385) on gray films; equal to torchvision's `resnet18`.
 
-With the stem "small" there is a 3x3 convolution without a stride in place of the 7x7 one and the
-pooling, as is usual for images of 64 pixels and less.
+With the stems "half" and "small" there is a 3x3 convolution, of stride 2 or 1, in place of the 7x7
+one and the pooling, as is usual for images of 64 pixels and less.
 """
 
 from __future__ import annotations
@@ -52,9 +52,11 @@ class Classifier(nnx.Module):
 
     def __init__(self, config: ClassifierConfig, classes: int, *, rngs: nnx.Rngs):
         options: Any = {"dtype": jnp.dtype(config.dtype), "rngs": rngs}
+        stem: dict[str, Any]
         first, self.imagenet = config.channels[0], config.stem == "imagenet"
-        stem: Any = {"stride": 2, "padding": 3} if self.imagenet else {"padding": 1}
-        self.conv = Conv(1, first, 7 if self.imagenet else 3, use_bias=False, **stem, **options)
+        width, stem = (7, {"padding": 3}) if self.imagenet else (3, {"padding": 1})
+        stem |= {"stride": 1 if config.stem == "small" else 2, "use_bias": False}
+        self.conv = Conv(1, first, width, **stem, **options)
         self.norm = BatchNorm(first, momentum=_MOMENTUM, epsilon=_EPSILON, relu=True, **options)
         blocks, width = [], first
         for level, (features, count) in enumerate(zip(config.channels, config.blocks, strict=True)):

@@ -58,7 +58,7 @@ def loaded(stem: str) -> Classifier:
     return nnx.merge(nnx.graphdef(network), state)
 
 
-@pytest.mark.parametrize("stem", ["imagenet", "small"])
+@pytest.mark.parametrize("stem", ["imagenet", "half", "small"])
 def test_logits_are_those_of_torchvision(stem):
     network = loaded(stem)
     with np.load(GOLDEN / "resnet.npz") as golden:
