@@ -103,7 +103,7 @@ def only_the_finding(drawn: Drawn, known: Part, rare: int) -> dict[str, float]:
     return {
         "inside": float(inside.mean()),
         "outside": float(outside.mean()),
-        "ratio": float(outside.mean() / inside.mean()),
+        "ratio": float(outside.mean() / inside.mean()) if inside.any() else float("nan"),
     }
 
 

@@ -140,7 +140,7 @@ class SynthesisConfig:
     batch_size: Count = 8
     # Ours, of the rest of this section:
     accepted: Count = 96  # films of the rare finding that a set must have
-    others: Whole = 96  # films of each other class, for training on synthetic films alone
+    others: Count = 96  # films of each other class, for training on synthetic films alone
     tries: Count = 3  # times so many are drawn at most, until enough are accepted
 
 

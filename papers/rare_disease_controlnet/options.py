@@ -38,6 +38,10 @@ class Sampling:
     region: Annotated[
         str, About("a mask drawn on that film, white where alone it may change: PNG or JPEG")
     ] = ""
+    depth: Annotated[
+        str,
+        About("a map of depth, near is bright, to be followed by your own ControlNet"),
+    ] = ""
     preset: Annotated[
         Preset,
         About(
@@ -58,12 +62,12 @@ class Sampling:
         """Raise ValueError for choices that do not go together."""
         if self.seed + self.count - 1 > LAST:
             raise ValueError(f"--seed {self.seed}: the last of {self.count} would be above {LAST}")
-        if self.structure:
-            return
-        controls = ("region", "control", "canny_low", "canny_high")
-        given = [name for name in controls if getattr(self, name) not in ("", None)]
-        if given:
-            flag = given[0].replace("_", "-")
-            raise ValueError(
-                f"--{flag} {getattr(self, given[0])}: there is no film to follow; give --structure"
-            )
+        edges = () if self.structure and not self.depth else ("canny_low", "canny_high")
+        film = () if self.structure else ("region",)
+        either = () if self.structure or self.depth else ("control",)
+        for name in (*film, *either, *edges):
+            if getattr(self, name) not in ("", None):
+                flag = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                if self.structure:
+                    raise ValueError(f"{flag}: --depth is followed, not edges; leave one out")
+                raise ValueError(f"{flag}: there is no film to follow; give --structure")

@@ -97,7 +97,7 @@ def as_then(config: Config, spec: Spec) -> Config:
 def _request(spec: Spec, findings: tuple[str, ...], file: Path, places: list[Path]) -> Request:
     """Return the film as it was asked for."""
     images = {}
-    for name in ("structure", "region"):
+    for name in ("structure", "region", "depth"):
         sha256 = getattr(spec, name)
         images[name] = None if sha256 is None else _found(sha256, places)
         if sha256 is not None and images[name] is None:
@@ -114,6 +114,7 @@ def _request(spec: Spec, findings: tuple[str, ...], file: Path, places: list[Pat
         spec.seed,
         images["structure"],
         None if region is None else region > 0,
+        images["depth"],
     )
 
 

@@ -1,6 +1,6 @@
 """Films drawn by a trained engine as its user asks, each with what makes it again beside it.
 
-Every film is a PNG file with its lineage (`.json`). The film whose edges were followed and the
+Every film is a PNG file with its lineage (`.json`). The film or map that was followed and the
 region lie beside them, named by their hashes, as pixels alone: nothing of a header.
 """
 
@@ -112,11 +112,18 @@ def requests_of(choice: Sampling, config: Config, findings: Sequence[str]) -> li
     if label == NORMAL and (choice.side or choice.extent is not None):
         flag = f"--side {choice.side}" if choice.side else f"--extent {choice.extent:g}"
         raise InputError(f"{flag}: a normal film has no finding; leave it out, or --label normal")
-    structure = region = None
+    structure = region = depth = None
     if choice.structure:
         structure, side = structure_of(choice.structure, config.data.size)
         if choice.region:
             region = region_of(choice.region, side, config.data.size)
+    if choice.depth:
+        if not config.engine.weights:
+            raise InputError(
+                f"--depth {choice.depth}: the ControlNet of this engine learned edges; draw with "
+                "weights of your own whose engine.controlnet learned depth, or give --structure"
+            )
+        depth, _ = structure_of(choice.depth, config.data.size, "--depth")
     request = Request(
         () if label == NORMAL else (known[label],),
         choice.side,
@@ -124,16 +131,17 @@ def requests_of(choice: Sampling, config: Config, findings: Sequence[str]) -> li
         choice.seed,
         structure,
         region,
+        depth,
     )
     return [replace(request, seed=choice.seed + number) for number in range(choice.count)]
 
 
-def structure_of(path: str, size: int) -> tuple[Gray, int]:
-    """Return the film of a file as the study has films, and its side in the file."""
+def structure_of(path: str, size: int, flag: str = "--structure") -> tuple[Gray, int]:
+    """Return the film or map of a file as the study has films, and its side in the file."""
     try:
-        whole = gray_film.read(_existing(path, "--structure"))
+        whole = gray_film.read(_existing(path, flag))
     except BadFile as reason:
-        raise InputError(f"--structure {path}: {reason}") from None
+        raise InputError(f"{flag} {path}: {reason}") from None
     return gray_film.resized(whole, size), len(whole)
 
 
@@ -160,7 +168,7 @@ def maker_of(trained: Trained, config: Config, count: int) -> Maker:
 
 def followed(request: Request) -> dict[str, bytes]:
     """Return name and content of the files that a film's lineage refers to."""
-    images = {"structure": request.structure}
+    images = {"structure": request.structure, "depth": request.depth}
     if request.region is not None:
         images["region"] = np.uint8(255) * request.region
     contents = {name: png.encoded(one) for name, one in images.items() if one is not None}
@@ -168,9 +176,9 @@ def followed(request: Request) -> dict[str, bytes]:
 
 
 def sheet(requests: Sequence[Request], films: Films, prompt: str) -> Figure:
-    """Return the film that was followed, if any, and the first films that were drawn."""
-    structure = requests[0].structure
-    images = [] if structure is None else [("structure", structure)]
+    """Return what was followed, if anything, and the first films that were drawn."""
+    shown = {"structure": requests[0].structure, "depth": requests[0].depth}
+    images = [(name, image) for name, image in shown.items() if image is not None]
     images += [(f"seed {one.seed}", film) for one, film in zip(requests, films, strict=True)]
     figure, axes = figures.image_axes(len(images[:SHOWN]), 1.0)
     for axis, (name, image) in zip(axes, images, strict=False):

@@ -66,7 +66,7 @@ def make(unit: Unit[Config], prepared: Prepared, count: int) -> None:
         if work.accepted() >= options.accepted:
             break
     for finding in (NORMAL, *train.findings):
-        if finding != config.data.rare and options.others:
+        if finding != config.data.rare:
             work.round(finding, 0, options.others)
 
 

@@ -70,6 +70,7 @@ class Spec(_Checked):
     region: Sha256 | None  # the mask of where the film may differ from it; None: everywhere
     size: Count  # pixels, height and width
     batch_size: Count  # films drawn at once: one program, whose rounding is its own
+    depth: Sha256 | None = None  # the map that is followed in place of the film's edges
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ Films = UInt8[np.ndarray, "films height width"]
 class Request:
     """A film that is asked for.
 
-    The `structure` is the film whose edges are to be kept; without one there is no ControlNet. A
-    `region` says where that film may change, all else of it staying as it is.
+    The `structure` is the film whose edges are to be kept, or a `depth` map takes the place of its
+    edges; with neither there is no ControlNet. A `region` says where the film may change, all else
+    of it staying as it is.
     """
 
     findings: tuple[str, ...]
@@ -32,6 +33,7 @@ class Request:
     seed: int
     structure: Gray | None = None
     region: Bool[np.ndarray, "height width"] | None = None
+    depth: Gray | None = None
 
 
 def draw(
@@ -45,8 +47,8 @@ def draw(
 ) -> Films:
     """Return the films; each depends on its own request alone.
 
-    All have a structure, or none has, and the same for regions. `prompt` is in place of those that
-    `prompt_of` writes. Raises InputError as `common.latent_diffusion.pipeline`.
+    All have a structure, or none has, and the same for regions and depths. `prompt` is in place of
+    those that `prompt_of` writes. Raises InputError as `common.latent_diffusion.pipeline`.
     """
     options, size = config.synthesis, (config.data.size, config.data.size)
     prompts = [
@@ -55,8 +57,11 @@ def draw(
     ]
     structures = [one.structure for one in requests if one.structure is not None]
     regions = [one.region for one in requests if one.region is not None]
+    depths = [one.depth for one in requests if one.depth is not None]
     hint = image = region = None
-    if structures:
+    if depths:
+        hint = as_rgb(np.stack(depths))
+    elif structures:
         hint = as_rgb(edges_of(np.stack(structures), options))
     if regions:
         image, region = as_rgb(np.stack(structures)), np.stack(regions)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -74,7 +74,9 @@ class Maker:
     def lineage(self, request: Request, content: bytes, prompt: str | None = None) -> Lineage:
         """Return the lineage of a film that was drawn as asked; `content` is its PNG file."""
         options = self.config.synthesis
-        controlled = request.structure is not None
+        followed: Literal["none", "canny", "depth"]
+        followed = "none" if request.structure is None else "canny"
+        followed = followed if request.depth is None else "depth"
         label = " and ".join(request.findings) or NORMAL
         spec = Spec(
             label=label,
@@ -87,14 +89,15 @@ class Maker:
             steps=options.steps,
             sampler=options.sampler,
             seed=int(request.seed),
-            control="canny" if controlled else "none",
-            strength=options.control if controlled else 0.0,
+            control=followed,
+            strength=0.0 if followed == "none" else options.control,
             canny_low=float(options.canny_low),
             canny_high=float(options.canny_high),
             structure=_sha256(request.structure),
             region=None if request.region is None else _sha256(np.uint8(255) * request.region),
             size=self.config.data.size,
             batch_size=options.batch_size,
+            depth=_sha256(request.depth),
         )
         return Lineage(spec, self.engine, self.code, self.platform, digest(content))
 

@@ -175,6 +175,12 @@ def test_flags_go_before_the_preset_and_that_before_the_experiment():
         ("--structure {film} --region {text}", "--region .*text.png: is no PNG"),
         ("--structure {film} --region {small}", "--region .*small.png: not of the film's size"),
         ("--structure {film} --region {black}", "--region .*black.png: nothing is white"),
+        ("--depth {film}", "--depth .*film.png: the ControlNet of this engine learned edges"),
+        ("--depth {film} --region {small}", "--region .*: there is no film to follow"),
+        (
+            "--structure {film} --depth {film} --canny-low 1",
+            "--canny-low 1: --depth is followed, not edges; leave one out",
+        ),
         ("--labl x", r"--labl: no such flag, did you mean '--label'\?"),
     ],
 )
@@ -231,7 +237,7 @@ def test_a_sheet_shows_the_structure_and_films_and_says_what_they_are(home):
 
 def test_every_flag_is_described():
     lines = described_flags(Sampling()).splitlines()
-    assert len(lines) == 16
+    assert len(lines) == 17
     assert all(re.match(r"  --[a-z-]+ {2,}\S", line) for line in lines)
     assert next(line for line in lines if "--count" in line).endswith("of films; by default 1")
 
