@@ -67,10 +67,9 @@ class Measuring:
         record.warn_of_other_code(self.folder / DONE, self._label, study.root, study.measure)
 
     @property
-    def record(self) -> str:
+    def text(self) -> str:
         """The record of the measuring, empty where it is not done."""
-        file = self.folder / DONE
-        return file.read_text() if file.exists() else ""
+        return record.text(self.folder / DONE)
 
     def read(self) -> Evaluation:
         """Return what was measured."""
@@ -102,7 +101,7 @@ class Evaluating:
         trainings = [
             (unit.key, units.record_of(unit)) for unit in self.run.units(self.prepared, self.number)
         ]
-        measurings = [one.record for one in self.measurings]
+        measurings = [one.text for one in self.measurings]
         return configs.digest(self.prepared.content_hash, trainings, *measurings)
 
     @property

@@ -37,6 +37,11 @@ def read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
+def text(file: Path) -> str:
+    """Return the record of a stage as it is written, empty where the stage is not done."""
+    return file.read_text() if file.exists() else ""
+
+
 def warn_of_other_code(file: Path, what: str, root: Path, *functions: Callable[..., Any]) -> None:
     """Say where a stage was done by other code than it would be done by now."""
 

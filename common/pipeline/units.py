@@ -13,8 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from common.errors import InputError, nearest
 from common.locks import holder
-from common.pipeline import trained
-from common.pipeline.record import Stopwatch, warn_of_other_code
+from common.pipeline import record, trained
 from common.study import config as configs
 from common.study.protocol import Prepared, Run, Unit
 from common.training.processes import broadcast_from_primary, exclusive, log, on_primary
@@ -70,19 +69,19 @@ class Training:
         unit, study = self.unit, self.unit.run.study
         log(unit.label)
         resumed = broadcast_from_primary(lambda: (unit.folder / trained.NETWORK).exists())
-        watch = Stopwatch(study.root, study.train)
+        watch = record.Stopwatch(study.root, study.train)
         on_primary(lambda: trained.save_network(unit, self.prepared.parts))
         study.train(unit, self.prepared)
-        record = {
+        more = {
             "resumed": resumed,  # then: seconds since the last start
             "logging": configs.logging(unit.config),  # other runs that use this network may differ
         }
-        on_primary(lambda: watch.write(unit.folder / DONE, record))
+        on_primary(lambda: watch.write(unit.folder / DONE, more))
 
     def warn_of_other_code(self) -> None:
         """Say so where the unit was trained by other code."""
         study = self.unit.run.study
-        warn_of_other_code(self.folder / DONE, self.unit.label, study.root, study.train)
+        record.warn_of_other_code(self.folder / DONE, self.unit.label, study.root, study.train)
 
 
 def names(run: Run[Any], only: str | None = None) -> list[str]:
@@ -123,8 +122,7 @@ def is_done(unit: Unit[Any]) -> bool:
 
 def record_of(unit: Unit[Any]) -> str:
     """Return the record of a unit's training, empty where it is not trained."""
-    file = unit.folder / DONE
-    return file.read_text() if file.exists() else ""
+    return record.text(unit.folder / DONE)
 
 
 def share(items: Sequence[Item]) -> None:
