@@ -46,7 +46,7 @@ class Measuring:
 
     def is_done(self) -> bool:
         """Return whether this very network was measured."""
-        return _is_done(self.folder, self.key)
+        return _is_done(self)
 
     def is_ready(self) -> bool:
         """Return whether the network is trained."""
@@ -58,7 +58,7 @@ class Measuring:
         assert study.measure is not None
         log(self._label)
         watch = record.Stopwatch(study.root, study.measure)
-        _keep(self.folder, study.measure(self.unit, self.prepared), watch, self.key)
+        _keep(self, study.measure(self.unit, self.prepared), watch)
 
     def warn_of_other_code(self) -> None:
         """Say so where the network was measured by other code."""
@@ -107,17 +107,15 @@ class Evaluating:
     @property
     def measurings(self) -> list[Measuring]:
         """The networks that are measured one by one."""
-        if self.run.study.measure is None:
-            return []
         return [
-            Measuring(unit, self.prepared)
-            for unit in self.run.units(self.prepared, self.number)
-            if self.run.networks[unit.network].measured
+            Measuring(self.run.unit(self.prepared, self.number, name), self.prepared)
+            for name, network in self.run.networks.items()
+            if network.measured
         ]
 
     def is_done(self) -> bool:
         """Return whether these very networks were evaluated on this data."""
-        return _is_done(self.folder, self.key)
+        return _is_done(self)
 
     def is_ready(self) -> bool:
         """Return whether all networks of the seed are trained, and measured where that is done."""
@@ -136,11 +134,9 @@ class Evaluating:
         more = (measured,) if study.measure else ()
         evaluation = study.evaluate(self.run, self.prepared, self.number, *more)
 
-        def keep() -> None:
-            write_atomic(self.folder / trained.TUNED, metrics_file.dumps(evaluation.tuned))
-
-        on_primary(keep)
-        _keep(self.folder, evaluation, watch, self.key)
+        tuned = metrics_file.dumps(evaluation.tuned)
+        on_primary(lambda: write_atomic(self.folder / trained.TUNED, tuned))
+        _keep(self, evaluation, watch)
 
     def warn_of_other_code(self) -> None:
         """Say so where the seed was evaluated by other code."""
@@ -157,18 +153,18 @@ class Evaluating:
         return found
 
 
-def _is_done(folder: Path, key: str) -> bool:
+def _is_done(item: Measuring | Evaluating) -> bool:
     def look() -> bool:
-        file = folder / DONE
-        return file.exists() and record.read(file)["key"] == key
+        file = item.folder / DONE  # the key, which takes longer, is looked at where there is one
+        return file.exists() and record.read(file)["key"] == item.key
 
     return broadcast_from_primary(look)
 
 
-def _keep(folder: Path, evaluation: Evaluation, watch: record.Stopwatch, key: str) -> None:
+def _keep(item: Measuring | Evaluating, evaluation: Evaluation, watch: record.Stopwatch) -> None:
     def keep() -> None:
-        save_arrays(folder / _SAMPLES, evaluation.arrays)
-        write_atomic(folder / _METRICS, metrics_file.dumps(evaluation.metrics))
-        watch.write(folder / DONE, {"key": key})
+        save_arrays(item.folder / _SAMPLES, evaluation.arrays)
+        write_atomic(item.folder / _METRICS, metrics_file.dumps(evaluation.metrics))
+        watch.write(item.folder / DONE, {"key": item.key})
 
     on_primary(keep)

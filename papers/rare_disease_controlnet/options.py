@@ -62,11 +62,10 @@ class Sampling:
         """Raise ValueError for choices that do not go together."""
         if self.seed + self.count - 1 > LAST:
             raise ValueError(f"--seed {self.seed}: the last of {self.count} would be above {LAST}")
-        edges = () if self.structure and not self.depth else ("canny_low", "canny_high")
-        film = () if self.structure else ("region",)
-        either = () if self.structure or self.depth else ("control",)
-        for name in (*film, *either, *edges):
-            if getattr(self, name) not in ("", None):
+        edges = self.structure and not self.depth
+        needed = {"region": self.structure, "control": self.structure or self.depth}
+        for name, there in (needed | {"canny_low": edges, "canny_high": edges}).items():
+            if not there and getattr(self, name) not in ("", None):
                 flag = f"--{name.replace('_', '-')} {getattr(self, name)}"
                 if self.structure:
                     raise ValueError(f"{flag}: --depth is followed, not edges; leave one out")

@@ -20,7 +20,7 @@ from papers.rare_disease_controlnet.config import Config
 from papers.rare_disease_controlnet.corpus import png
 from papers.rare_disease_controlnet.corpus.canonical import digest
 from papers.rare_disease_controlnet.corpus.corpus import FILMS
-from papers.rare_disease_controlnet.corpus.lineage import Lineage, Spec, read
+from papers.rare_disease_controlnet.corpus.lineage import IMAGES, Lineage, Spec, read
 from papers.rare_disease_controlnet.data import findings_of
 from papers.rare_disease_controlnet.engine.drawing import Gray, Request, draw
 from papers.rare_disease_controlnet.engine.maker import STUDY
@@ -97,7 +97,7 @@ def as_then(config: Config, spec: Spec) -> Config:
 def _request(spec: Spec, findings: tuple[str, ...], file: Path, places: list[Path]) -> Request:
     """Return the film as it was asked for."""
     images = {}
-    for name in ("structure", "region", "depth"):
+    for name in IMAGES:
         sha256 = getattr(spec, name)
         images[name] = None if sha256 is None else _found(sha256, places)
         if sha256 is not None and images[name] is None:

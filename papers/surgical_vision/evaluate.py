@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,18 @@ class Ruler:
         found = measured(outputs, self.part, self.ladders, own)
         return found | self._inception.compared(made, self._real)
 
+    @cached_property
+    def references(self) -> dict[str, Any]:
+        """The same of the faces before and after themselves, which no seed changes."""
+        return {"unchanged": self(self.part.before), "true_after": self(self.part.after)}
 
-_RULERS: dict[str, Ruler] = {}  # the last one that was asked for
+
+_RULERS: dict[tuple[Path, str], Ruler] = {}  # the last one that was asked for
 
 
 def ruler_of(run: Run[Config], prepared: Prepared) -> Ruler:
     """Return the ruler of a run, the same one for all networks that a process measures."""
-    key = configs.digest(run.work.name, prepared.content_hash)
+    key = (run.work, prepared.content_hash)
     if key not in _RULERS:
         _RULERS.clear()
         _RULERS[key] = Ruler(run.config, prepared)
@@ -88,13 +94,13 @@ def measure(unit: Unit[Config], prepared: Prepared) -> Evaluation:
 
 
 def evaluate(
-    run: Run[Config], prepared: Prepared, seed: int, measured: Mapping[str, Evaluation]
+    run: Run[Config], prepared: Prepared, seed: int, models: Mapping[str, Evaluation]
 ) -> Evaluation:
     """Return metrics and images of one seed: of every model, and of the test part itself."""
     ruler = ruler_of(run, prepared)
-    part, shown = ruler.part, ruler.part.first(run.config.evaluate.cases)
+    shown = ruler.part.first(run.config.evaluate.cases)
     arrays = {"before": shown.before, "after": shown.after, "labels": shown.labels}
-    for evaluation in measured.values():
+    for evaluation in models.values():
         arrays |= evaluation.arrays
     curves = {
         name: read_curves(run.unit(prepared, seed, name).folder / LOG, "validation_ssim")
@@ -102,8 +108,8 @@ def evaluate(
         if recipe_of(name, run.config).step is not None
     }
     metrics = {
-        "models": {name: evaluation.metrics for name, evaluation in measured.items()},
-        "references": {"unchanged": ruler(part.before), "true_after": ruler(part.after)},
+        "models": {name: evaluation.metrics for name, evaluation in models.items()},
+        "references": ruler.references,
         "training": curves,
     }
     shown_freely = run.config.evaluate.keep_real_images or prepared.dataset == "heads"

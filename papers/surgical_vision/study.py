@@ -38,12 +38,12 @@ def measure(unit: Unit[Config], prepared: Prepared) -> Evaluation:
 
 
 def evaluate(
-    run: Run[Config], prepared: Prepared, seed: int, measured: Mapping[str, Evaluation]
+    run: Run[Config], prepared: Prepared, seed: int, models: Mapping[str, Evaluation]
 ) -> Evaluation:
     """Put together what came of every model of one seed."""
     from papers.surgical_vision.evaluate import evaluate as evaluate_seed
 
-    return evaluate_seed(run, prepared, seed, measured)
+    return evaluate_seed(run, prepared, seed, models)
 
 
 def predict(

@@ -132,32 +132,41 @@ def test_another_evaluation_trains_nothing(study: str, whole: Path, tmp_path: Pa
     assert found == files
 
 
-def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
-    study: str, whole: Path, tmp_path: Path
-) -> None:
-    tree = tmp_path / "tree"  # no other study, no other experiments, no results
+def tree_of(study: str, tree: Path) -> Path:
+    """Make a tree that holds this study alone: no other, no other experiments, no results."""
     for part in ("common", f"papers/{study}", f"experiments/{study}"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.rmtree(tree / "papers" / study / "results")
     for file in (*ROOT.glob("papers/*.py"), ROOT / "pyproject.toml", ROOT / "uv.lock"):
         shutil.copy(file, tree / file.relative_to(ROOT))
-    home, out = tmp_path / "home", tmp_path / "results"
+    return tree
+
+
+def kill(command: list[str], tree: Path, home: Path, reports: int, networks: str = "*") -> None:
+    """Run a command in a tree and kill it once so many reports of these networks are logged."""
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None:
+        # not with **, which walks into checkpoints' folders, and those come and go
+        logs = home.glob(f"runs/*/networks/{networks}/seed_*/train.jsonl")
+        if sum(len(log.read_text().splitlines()) for log in logs) >= reports:
+            process.send_signal(signal.SIGKILL)
+        time.sleep(0.01)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_killed_run_in_a_tree_of_its_own_ends_with_the_same_bits(
+    study: str, whole: Path, tmp_path: Path
+) -> None:
+    tree, home, out = tree_of(study, tmp_path / "tree"), tmp_path / "home", tmp_path / "results"
     command = [*smoke(study), *OFTEN, "--out", str(out)]
     for reports in (1, 3):  # killed twice, the second time in what the first kill left
-        process = subprocess.Popen(
-            command,
-            cwd=tree,
-            env=environment(home),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while process.poll() is None:
-            # not with **, which walks into checkpoints' folders, and those come and go
-            logs = home.glob("runs/*/networks/*/seed_*/train.jsonl")
-            if sum(len(log.read_text().splitlines()) for log in logs) >= reports:
-                process.send_signal(signal.SIGKILL)
-            time.sleep(0.01)
-        assert process.returncode == -signal.SIGKILL
+        kill(command, tree, home, reports)
     replicate(study, home, *OFTEN, "--out", str(out), cwd=tree)
     for name in ("metrics.json", "samples.npz"):
         assert (out / name).read_bytes() == (whole / "results" / name).read_bytes(), name

@@ -5,10 +5,7 @@ Its nineteen networks are too many to be trained whole again for every test of `
 
 import json
 import os
-import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -20,12 +17,13 @@ from papers.surgical_vision.variants import MODELS
 from tests.suite.test_end_to_end import (
     OFTEN,
     ROOT,
-    environment,
+    kill,
     replicate,
     resolved,
     same_training,
     smoke,
     training,
+    tree_of,
 )
 
 STUDY = "surgical_vision"
@@ -90,24 +88,8 @@ def test_what_was_trained_predicts(whole: Path, tmp_path: Path) -> None:
 def test_a_model_alone_in_a_tree_of_its_own_killed_ends_with_the_same_bits(
     whole: Path, tmp_path: Path
 ) -> None:
-    tree = tmp_path / "tree"  # no other study, no other experiments, no results
-    for part in ("common", f"papers/{STUDY}", f"experiments/{STUDY}"):
-        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.rmtree(tree / "papers" / STUDY / "results", ignore_errors=True)
-    for file in (*ROOT.glob("papers/*.py"), ROOT / "pyproject.toml", ROOT / "uv.lock"):
-        shutil.copy(file, tree / file.relative_to(ROOT))
-    home = tmp_path / "home"
-    command = [*smoke(STUDY), *OFTEN, "--only", "cyclegan"]
-    process = subprocess.Popen(
-        command, cwd=tree, env=environment(home), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while process.poll() is None:
-        logs = home.glob("runs/*/networks/cyclegan-*/seed_*/train.jsonl")
-        if sum(len(log.read_text().splitlines()) for log in logs) >= 1:
-            process.send_signal(signal.SIGKILL)
-        time.sleep(0.01)
-    assert process.returncode == -signal.SIGKILL
+    tree, home = tree_of(STUDY, tmp_path / "tree"), tmp_path / "home"
+    kill([*smoke(STUDY), *OFTEN, "--only", "cyclegan"], tree, home, 1, "cyclegan-*")
     replicate(STUDY, home, *OFTEN, "--only", "cyclegan", cwd=tree)
     ours, theirs = (
         next((folder / "runs").rglob("networks/cyclegan-*/seed_0/train.jsonl"))

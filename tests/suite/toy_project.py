@@ -54,8 +54,8 @@ def work_folder(project: Path, name: str = "demo") -> Path:
 
 def start(project: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start a command in a process of its own, in the project."""
-    for name in ("__init__.py", "__main__.py", "arguments.py", "studies.py"):
-        shutil.copy(ROOT / "papers" / name, project / "papers" / name)
+    for file in ROOT.glob("papers/*.py"):
+        shutil.copy(file, project / "papers")
     if not (project / "common").exists():
         (project / "common").symlink_to(ROOT / "common")
         shutil.copy(ROOT / "pyproject.toml", project)

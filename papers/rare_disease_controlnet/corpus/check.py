@@ -35,7 +35,7 @@ def check(corpus: Corpus) -> list[str]:
             continue
         if made.output != film.sha256:
             found.append(f"{where}, lineage: is of another film, {made.output}")
-        for name in ("structure", "region", "depth"):
+        for name in lineage.IMAGES:
             source = getattr(made.spec, name)
             if source and source not in files:
                 found.append(f"{where}: cannot be drawn again, its {name} {source} is missing")

@@ -22,6 +22,7 @@ from papers.rare_disease_controlnet.corpus.store import is_sha256
 from papers.rare_disease_controlnet.film import Side
 
 FORMAT = 1
+IMAGES = ("structure", "region", "depth")  # of a `Spec`: files that the film was drawn after
 _SHOWN = 12  # digits of a hash in a message
 
 T = TypeVar("T")

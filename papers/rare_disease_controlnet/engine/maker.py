@@ -74,9 +74,11 @@ class Maker:
     def lineage(self, request: Request, content: bytes, prompt: str | None = None) -> Lineage:
         """Return the lineage of a film that was drawn as asked; `content` is its PNG file."""
         options = self.config.synthesis
-        followed: Literal["none", "canny", "depth"]
-        followed = "none" if request.structure is None else "canny"
-        followed = followed if request.depth is None else "depth"
+        followed: Literal["none", "canny", "depth"] = "none"
+        if request.depth is not None:
+            followed = "depth"
+        elif request.structure is not None:
+            followed = "canny"
         label = " and ".join(request.findings) or NORMAL
         spec = Spec(
             label=label,

@@ -150,8 +150,8 @@ def test_the_order_of_networks_and_the_output_are_no_inputs():
 @pytest.mark.parametrize("name", list(asdict(SPEC)))
 def test_no_input_of_the_spec_is_overlooked(name):
     before = getattr(SPEC, name)
-    others = {"side": "right", "control": "none", "structure": "aa" * 32, "region": "bb" * 32}
-    others["depth"] = "cc" * 32
+    others = {"side": "right", "control": "none"}
+    others |= {"structure": "aa" * 32, "region": "bb" * 32, "depth": "cc" * 32}
     doubled = before and before * 2 if type(before) is not float else before / 2
     other = others.get(name, before - 1 if name == "seed" else doubled)
     assert len(LINEAGE.differences(changed(**{name: other}))) == 1
