@@ -16,16 +16,19 @@ from common.report.verdicts import Verdict
 from papers.rare_disease_controlnet.compared import (
     ARMS,
     Seeds,
+    accepted_films,
     best_without,
     dose_scores,
     doses,
     films_at,
     gains,
+    main_count,
 )
 
 USEFUL = 0.8  # AUROC from which a film's score is of use: it errs in one of five pairs
 SMALL_LEAK = 0.55  # AUROC of membership up to which films say next to nothing of who was trained on
 QUARTER = 0.25
+FEWEST = 0.25  # accepted films for each real one with the finding: with fewer, little is added
 
 
 def f1_rises_over_best(seeds: Seeds) -> Verdict:
@@ -150,6 +153,15 @@ def no_personal_data(seeds: Seeds) -> Verdict:
 
 
 def _above(seeds: Seeds, arm: str, over: str, called: str = "") -> Verdict:
+    """Compare two arms; not where one is 'selected' and a seed has hardly a film that was accepted.
+
+    Its repeats of real films are augmented where no synthetic ones take their place, so that it is
+    then the arm without synthetic films under another name.
+    """
+    real, accepted = main_count(seeds), min(accepted_films(seeds))
+    if "selected" in (arm, over) and accepted < FEWEST * real:
+        few = f"in one seed {accepted:.0f} films were accepted, beside {real} real ones"
+        return Verdict("not testable", f"{few}: '{ARMS['selected']}' is '{ARMS['augmented']}' then")
     what = f"F1 of the rare class, '{ARMS[arm]}' minus '{ARMS[over]}'{called}:"
     return positive(gains(seeds, arm, over), what)
 

@@ -90,7 +90,14 @@ def dose_scores(seeds: Seeds, dose: int, measure: str = RARE_F1) -> list[float]:
     return values(seeds, f"classifiers.selected_{main_count(seeds)}{_DOSE}{dose}.{measure}")
 
 
+def accepted_films(seeds: Seeds) -> list[float]:
+    """Return how many synthetic films with the finding were accepted at the main count, by seed."""
+    return values(seeds, f"reviewer.acceptance.{main_count(seeds)}.accepted")
+
+
 def films_at(seeds: Seeds, dose: int) -> list[float]:
     """Return how many synthetic films a dose was in every seed: no more than were accepted."""
-    accepted = values(seeds, f"reviewer.acceptance.{main_count(seeds)}.accepted")
-    return [min(float(dose), films) if math.isfinite(films) else math.nan for films in accepted]
+    return [
+        min(float(dose), films) if math.isfinite(films) else math.nan
+        for films in accepted_films(seeds)
+    ]

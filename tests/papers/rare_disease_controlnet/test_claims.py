@@ -113,6 +113,17 @@ def test_only_the_main_number_of_real_films_decides():
     assert verdict.detail.endswith("0 ± 0 (one-sided 95%, 3 seeds)")
 
 
+@pytest.mark.parametrize("name", ["f1_rises_over_best", "f1_rises_over_real", "selection_helps"])
+def test_an_arm_with_hardly_a_synthetic_film_shows_nothing_of_them(name):
+    supports, _ = CASES[name]
+    fewest = {"reviewer.acceptance.24.accepted": 6}
+    assert getattr(claims, name)(seeds(supports, supports | fewest, supports)).word == "supported"
+    fewer = {"reviewer.acceptance.24.accepted": 5}
+    verdict = getattr(claims, name)(seeds(supports, supports | fewer, supports))
+    assert verdict.word == "not testable"
+    assert "5 films were accepted, beside 24 real ones" in verdict.detail
+
+
 @pytest.mark.parametrize(("accepted", "slope"), [(96, "0.1"), (48, "0.2")])
 def test_a_dose_is_no_more_than_what_was_accepted(accepted, slope):
     supports, _ = CASES["dose_response_rises"]
