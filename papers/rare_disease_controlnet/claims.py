@@ -160,7 +160,7 @@ def _above(seeds: Seeds, arm: str, over: str, called: str = "") -> Verdict:
     """
     real, accepted = main_count(seeds), min(accepted_films(seeds))
     if "selected" in (arm, over) and accepted < FEWEST * real:
-        few = f"in one seed {accepted:.0f} films were accepted, beside {real} real ones"
+        few = f"the fewest films accepted in a seed are {accepted:.0f}, beside {real} real ones"
         return Verdict("not testable", f"{few}: '{ARMS['selected']}' is '{ARMS['augmented']}' then")
     what = f"F1 of the rare class, '{ARMS[arm]}' minus '{ARMS[over]}'{called}:"
     return positive(gains(seeds, arm, over), what)

@@ -121,7 +121,7 @@ def test_an_arm_with_hardly_a_synthetic_film_shows_nothing_of_them(name):
     fewer = {"reviewer.acceptance.24.accepted": 5}
     verdict = getattr(claims, name)(seeds(supports, supports | fewer, supports))
     assert verdict.word == "not testable"
-    assert "5 films were accepted, beside 24 real ones" in verdict.detail
+    assert "accepted in a seed are 5, beside 24 real ones" in verdict.detail
 
 
 @pytest.mark.parametrize(("accepted", "slope"), [(96, "0.1"), (48, "0.2")])
