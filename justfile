@@ -48,13 +48,17 @@ regenerate *arguments:
 weights *arguments:
     @{{ python }} -m papers weights "$@"
 
+# the review desk of rare_disease_controlnet: just desk [--demo] [--database URL] [--storage s3://…] | worker | …
+desk *arguments:
+    @uv run --frozen --extra desk python -m papers.rare_disease_controlnet.desk "$@"
+
 # the locked environment with more: just install --extra cuda, or tpu, bm3d
 install *arguments:
     @uv sync --frozen "$@"
 
 # the tests: just test [pytest arguments]
 test *arguments:
-    @uv run --frozen pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
+    @uv run --frozen --extra desk --group desk-tests pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
 
 # a short suite on Python 3.13 with the newest JAX of the lock, in an environment of its own
 test-newest *arguments:
@@ -75,5 +79,5 @@ test-newest *arguments:
 lint:
     uv run --frozen ruff check .
     uv run --frozen ruff format --check .
-    uv run --frozen mypy
+    uv run --frozen --extra desk --group desk-tests mypy
     uv run --frozen lint-imports

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+State = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
 Verdict = Literal["accepted", "rejected", "withdrawn"]  # the last: as if never decided
 AUTOMATIC = "automatic"  # the reviewer that is a rule, where others are persons
 
@@ -74,7 +74,8 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: Utc(), str: Text()}  # noqa: RUF012  # SQLAlchemy's own
 
 
-def _one_of(column: str, values: Any) -> CheckConstraint:
+def one_of(column: str, values: Any) -> CheckConstraint:
+    """Return the constraint that a column holds one of a `Literal`'s words."""
     listed = ", ".join(f"'{value}'" for value in values.__args__)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -84,7 +85,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _one_of("state", State),
+        one_of("state", State),
         Index("ix_jobs_next", "state", "priority", "id"),
     )
 
@@ -126,7 +127,7 @@ class Decision(Base):
 
     __tablename__ = "decisions"
     __table_args__ = (
-        _one_of("verdict", Verdict),
+        one_of("verdict", Verdict),
         CheckConstraint("score BETWEEN 1 AND 5", name="score"),
         UniqueConstraint("supersedes"),
     )
@@ -177,7 +178,7 @@ _POSTGRESQL = (
 )
 
 
-def _only_added_to(table: Table) -> None:
+def only_added_to(table: Table) -> None:
     """Let the database refuse to change or delete a row of a table."""
     for kind in ("UPDATE", "DELETE"):
         statement = DDL(_SQLITE.format(event=kind))
@@ -187,4 +188,4 @@ def _only_added_to(table: Table) -> None:
 
 
 for _name in ("decisions", "snapshots", "snapshot_films"):
-    _only_added_to(Base.metadata.tables[_name])
+    only_added_to(Base.metadata.tables[_name])

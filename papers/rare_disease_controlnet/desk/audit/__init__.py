@@ -1,0 +1,1 @@
+"""What was done at the desk, by whom: a log that is only added to, and that shows changes."""

@@ -1,0 +1,1 @@
+"""What is asked of the engine: the configurator, the queue, live previews, and the worker."""

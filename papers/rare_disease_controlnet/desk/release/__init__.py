@@ -1,0 +1,1 @@
+"""After reading: what enters the corpus, what is drawn again, retraining, and export."""

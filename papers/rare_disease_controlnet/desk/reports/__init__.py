@@ -1,0 +1,1 @@
+"""What readings say: agreement, accuracy and quality, as pages, PDF, LaTeX and CSV."""
