@@ -39,17 +39,23 @@ async def authorize(request: Request) -> None:
     Raises:
         HTTPException: 303 to the login, 401 for scripts, 403 for what is not allowed.
     """
-    desk = desk_of(request)
-    request.state.visitor = await run_in_threadpool(_visitor, desk, request.cookies.get(COOKIE))
-    found: Visitor | None = request.state.visitor
+    found = await recognize(request)
     allowed = request.app.state.access.get((request.method, request.scope["route"].path), ())
     if (found.role if found else NOBODY) not in allowed:
         raise _refusal(request) if found is None else HTTPException(403, "not for your role")
     if request.method not in _SAFE:
         if not same_site(request):
             raise HTTPException(403, "sent by another site")
-        if found and not hmac.compare_digest(found.form_token, await _form_token(request)):
+        sent = (await _form_token(request)).encode()  # any text: only ASCII compares as text
+        if found and not hmac.compare_digest(found.form_token.encode(), sent):
             raise HTTPException(403, "the page is outdated: load it again")
+
+
+async def recognize(request: Request) -> Visitor | None:
+    """Return who makes a request, and note it as ``request.state.visitor``."""
+    found = await run_in_threadpool(_visitor, desk_of(request), request.cookies.get(COOKIE))
+    request.state.visitor = found
+    return found
 
 
 def visitor_of(request: Request) -> Visitor:

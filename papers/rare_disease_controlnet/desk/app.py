@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from common.errors import InputError
 from papers.rare_disease_controlnet.desk import home
-from papers.rare_disease_controlnet.desk.access import authorize
+from papers.rare_disease_controlnet.desk.access import authorize, recognize
 from papers.rare_disease_controlnet.desk.accounts import routes as accounts
 from papers.rare_disease_controlnet.desk.audit import routes as audit
 from papers.rare_disease_controlnet.desk.desk import Desk
@@ -63,6 +64,7 @@ def build(desk: Desk) -> FastAPI:
     app.add_exception_handler(InputError, _problem)
     app.add_exception_handler(StarletteHTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _problem)
+    app.add_exception_handler(Exception, _failure)
     return app
 
 
@@ -70,15 +72,26 @@ async def _guarded(request: Request, answer: Next) -> Response:
     """Refuse what is too large, and give every answer its headers."""
     limit = request.app.state.desk.settings.limits.body
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > limit:
+    if not (length.isascii() and length.isdigit()) or int(length) > limit:
         response: Response = PlainTextResponse(f"at most {limit} bytes", 413)
     elif request.method not in ("GET", "HEAD") and "content-length" not in request.headers:
         response = PlainTextResponse("say how long it is", 411)
     else:
         response = await answer(request)
+    if request.url.path.startswith("/static/"):  # modules import each other without a hash
+        response.headers["Cache-Control"] = "no-cache"
+    return _with_headers(response)
+
+
+def _with_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    """Answer with the headers too, and nothing of the error, where the desk itself is at fault."""
+    return _with_headers(PlainTextResponse("something went wrong; it is in the log", 500))
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -92,6 +105,10 @@ async def _problem(request: Request, error: Exception) -> Response:
         return Response(status_code=status, headers=headers)
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse({"error": reason}, status, headers)
+    if status == 404 and reason == "Not Found":  # no route, which would have asked who it is
+        reason = "there is no such page"
+        with suppress(InputError):
+            await recognize(request)
     title = _TITLES.get(status, "Something is wrong")
     response = page(request, "problem.html", status, title=title, reason=reason)
     response.headers.update(headers or {})

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from papers.rare_disease_controlnet.corpus.canonical import digest
@@ -90,3 +90,19 @@ def end(session: Session, cookie: str) -> None:
 def end_all(session: Session, user: int) -> None:
     """End all sessions of a user: after a new password, another role, or when disabled."""
     session.execute(delete(UserSession).where(UserSession.user_id == user))
+
+
+def others(session: Session, user: int, cookie: str, limits: Limits) -> int:
+    """Return in how many other browsers a user is logged in."""
+    alive = (UserSession.created > now() - limits.session, UserSession.seen > now() - limits.idle)
+    query = select(func.count()).where(*_others(user, cookie), *alive)
+    return session.scalar(query) or 0
+
+
+def end_others(session: Session, user: int, cookie: str) -> None:
+    """End all sessions of a user but one."""
+    session.execute(delete(UserSession).where(*_others(user, cookie)))
+
+
+def _others(user: int, cookie: str) -> tuple[ColumnElement[bool], ...]:
+    return (UserSession.user_id == user, UserSession.token != digest(cookie))

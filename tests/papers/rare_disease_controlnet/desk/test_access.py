@@ -10,11 +10,11 @@ from papers.rare_disease_controlnet.desk.app import build
 
 
 def routes_of(app) -> list[APIRoute]:
-    """Return all routes, of included routers too."""
+    """Return all routes, of included routers too, however deep."""
     found = []
     for route in app.routes:
         inner = getattr(route, "original_router", None)
-        found += inner.routes if inner else [route]
+        found += routes_of(inner) if inner else [route]
     return [route for route in found if isinstance(route, APIRoute)]
 
 
