@@ -119,12 +119,13 @@ def _run_data(options: argparse.Namespace) -> Outcome:
 
 
 def _run_replicate(options: argparse.Namespace) -> Outcome:
+    judged = commands.settings_of_corpus(options.study, studies.load_all, options.corpus)
     return commands.replicate(
         options.study,
         options.experiment,
         options.stage,
         options.only,
-        settings=options.set,
+        settings=[*options.set, *judged],
         seeds=options.seeds,
         raw=options.raw,
         out=options.out,

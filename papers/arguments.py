@@ -82,6 +82,8 @@ def replicate(command: Parser) -> None:
     command.add_argument("--out", metavar="DIR", type=Path, help=about)
     about = "share the work among N processes; by default as many as the experiment says"
     command.add_argument("--processes", metavar="N", type=int, help=about)
+    about = "learn from images that people judged: a review desk's folder or an export of it"
+    command.add_argument("--corpus", metavar="DESK", help=about)
     about = "train this network alone, with what it learns from"
     command.add_argument("--only", metavar="NETWORK", help=about)
     _stage(command, STAGES)

@@ -92,6 +92,17 @@ def replicate(
     return Outcome(0, {**summary, "comparison": dataclasses.asdict(comparison)}, text)
 
 
+def settings_of_corpus(
+    study: AnyStudy, others: Callable[[], Sequence[AnyStudy]], where: str | None
+) -> list[str]:
+    """Return the settings that let a study learn from images that people judged; none without."""
+    if where is None:
+        return []
+    if study.corpus is None:
+        raise _not_offered("corpus", study, others())
+    return study.corpus(where)
+
+
 def compare_results(studies: Sequence[AnyStudy], suite: bool) -> Outcome:
     """Write comparison tables again, of these studies and, where asked, of the whole suite."""
     from common.report.compare import all_of, write_suite

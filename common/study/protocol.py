@@ -82,6 +82,8 @@ class Study(Generic[C]):
     sampling: Any = None  # flags of sample, with their defaults: see common.study.options
     # (file of a lineage, checkpoint, or None for the one that the lineage names)
     regenerate: Callable[[Path, Path | None], Regenerated] | None = None
+    # (what --corpus names) -> settings, as --set takes them, that let networks learn from it
+    corpus: Callable[[str], list[str]] | None = None
 
     def __reduce__(self) -> str:
         """Have other processes import the study: modules, which `claims` is, cannot be sent."""

@@ -142,6 +142,8 @@ class SynthesisConfig:
     accepted: Count = 96  # films of the rare finding that a set must have
     others: Count = 96  # films of each other class, for training on synthetic films alone
     tries: Count = 3  # times so many are drawn at most, until enough are accepted
+    # snapshots of a review desk, by content: their films instead of those the reviewer accepted
+    corpora: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from papers.rare_disease_controlnet.data import Part, load
 from papers.rare_disease_controlnet.engine.assembly import engine_of
 from papers.rare_disease_controlnet.engine.drawing import Request, draw, edges_of
 from papers.rare_disease_controlnet.networks import REVIEWER, synthesis
-from papers.rare_disease_controlnet.synthesis import Synthetic, synthetic_films
+from papers.rare_disease_controlnet.synthesis import Synthetic, set_of_films
 
 GUIDANCE, CONTROL = (1.0, 3.0, 7.5, 15.0), (0.0, 0.5, 1.0, 2.0)  # of the figure's grid
 EXTENTS = (0.15, 0.5, 0.85)  # of the figure on severity
@@ -57,7 +57,7 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
     }
     metrics["gains"] = scores.gains(metrics["classifiers"], main)
     engine = engine_of(config, findings, folder, main)
-    sets = {n: synthetic_films(folder(synthesis(n)), findings) for n in config.arms.rare}
+    sets = {n: set_of_films(folder(synthesis(n)), findings, config, n) for n in config.arms.rare}
     made = sets[main]
     unselected = made.rows(_first(made, rare, config))
     drawn = audit.draw_pairs(engine, config, test, known, seed)

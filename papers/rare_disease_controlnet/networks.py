@@ -33,6 +33,14 @@ def synthesis(count: int) -> str:
     return f"synthesis_{count}"
 
 
+def by_people(config: Config, count: int) -> bool:
+    """Return whether films that people accepted take the place of the automatic reviewer's.
+
+    At the main number of rare films alone: it is that of the engine that drew them.
+    """
+    return bool(config.synthesis.corpora) and count == config.arms.main
+
+
 def networks(config: Config) -> dict[str, Network]:
     """Return what a seed trains and draws, in this order."""
     named: dict[str, Network] = {}
@@ -52,11 +60,15 @@ def networks(config: Config) -> dict[str, Network]:
         begun = tuple(name for name in engine if name != CONTROLNET)
         named[adaptation(count)] = Network(("engine", "adapt", "train"), begun, _CONTROLNET)
         after = (*engine, REVIEWER, adaptation(count))
-        named[synthesis(count)] = Network(("engine", "synthesis", "review"), after)
+        named[synthesis(count)] = Network(
+            ("engine", "synthesis", "review"), after, ignores=("synthesis.corpora",)
+        )
     for trial in trials(config.arms):
         after = (synthesis(trial.rare),) if trial.synthetic else ()
         if trial.arm == "pretrained" and not trial.half:
             after = (f"classifier_pretraining_{trial.rare}",)
         more = ("arms.upper",) if trial.arm == "upper" else ()
+        if trial.synthetic and by_people(config, trial.rare) and trial.arm != "unselected":
+            more = ("synthesis.corpora",)
         named[trial.name] = Network(("classifier", "train", *more), after)
     return named

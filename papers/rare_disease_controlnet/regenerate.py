@@ -17,11 +17,14 @@ from common.errors import InputError
 from common.pipeline.trained import Trained, find, seeds_of
 from common.study.protocol import Regenerated
 from papers.rare_disease_controlnet.config import Config
+from papers.rare_disease_controlnet.corpus import lineage as lineages
 from papers.rare_disease_controlnet.corpus import png
 from papers.rare_disease_controlnet.corpus.canonical import digest
 from papers.rare_disease_controlnet.corpus.corpus import FILMS
-from papers.rare_disease_controlnet.corpus.lineage import IMAGES, Lineage, Spec, read
+from papers.rare_disease_controlnet.corpus.export import FOLLOWED, IMAGES
+from papers.rare_disease_controlnet.corpus.lineage import Lineage, Spec, read
 from papers.rare_disease_controlnet.data import findings_of
+from papers.rare_disease_controlnet.desk.settings import Settings
 from papers.rare_disease_controlnet.engine.drawing import Gray, Request, draw
 from papers.rare_disease_controlnet.engine.maker import STUDY
 from papers.rare_disease_controlnet.networks import adaptation, synthesis
@@ -33,10 +36,10 @@ from papers.rare_disease_controlnet.synthesis import CORPUS
 def regenerate(file: Path, checkpoint: Path | None = None) -> Regenerated:
     """Draw the film again, alone in a batch of its batch size, and compare the PNG files' hashes.
 
-    The structure and the region are found by their hashes: beside the file, in the corpus that it
-    lies in, or in those of the engine's run. Without a checkpoint the engine is that whose training
-    the lineage names, or else that of the run that was trained last. Raises `InputError` where one
-    of these cannot be found, or the file is no lineage of this study.
+    The structure and the region are found by their hashes: beside the file, in the corpus or export
+    that it lies in, in those of the engine's run, or at the desk. Without a checkpoint the engine
+    is that whose training the lineage names, or else that of the run that was trained last. Raises
+    `InputError` where one of these cannot be found, or the file is no lineage of this study.
     """
     lineage = read(file)
     if lineage.engine.study != STUDY:
@@ -52,7 +55,7 @@ def regenerate(file: Path, checkpoint: Path | None = None) -> Regenerated:
             f"{file}: a film of {lineage.spec.size} pixels, the engine in {trained.source} draws "
             f"{config.data.size}; give the engine's own folder by --checkpoint"
         )
-    places = [*_near(file.absolute()), *_corpora(trained)]
+    places = [*_near(file.absolute()), *_corpora(trained), Settings().folder / FILMS]
     request = _request(lineage.spec, findings_of(trained), file, places)
     maker = maker_of(trained, as_then(config, lineage.spec), count)
     (film,) = draw(maker.pipeline, maker.config, [request], prompt=lineage.spec.prompt)
@@ -97,7 +100,7 @@ def as_then(config: Config, spec: Spec) -> Config:
 def _request(spec: Spec, findings: tuple[str, ...], file: Path, places: list[Path]) -> Request:
     """Return the film as it was asked for."""
     images = {}
-    for name in IMAGES:
+    for name in lineages.IMAGES:
         sha256 = getattr(spec, name)
         images[name] = None if sha256 is None else _found(sha256, places)
         if sha256 is not None and images[name] is None:
@@ -132,7 +135,8 @@ def _note(differences: tuple[str, ...], film: Gray, before: Gray | None) -> str:
 def _near(file: Path) -> list[Path]:
     """Return the folders that films may lie in: the file's own, a corpus's, an export's."""
     above = [file.parent, *list(file.parent.parents)[:2]]
-    return [file.parent, *(folder / name for folder in above for name in (FILMS, "images"))]
+    names = (FILMS, IMAGES, FOLLOWED)
+    return [file.parent, *(folder / name for folder in above for name in names)]
 
 
 def _corpora(trained: Trained) -> Iterator[Path]:

@@ -63,6 +63,13 @@ def regenerate(lineage: Path, checkpoint: Path | None = None) -> Regenerated:
     return regenerate_film(lineage, checkpoint)
 
 
+def corpus(where: str) -> list[str]:
+    """Return the settings that let classifiers learn from films that people accepted."""
+    from papers.rare_disease_controlnet import reviewed
+
+    return [f'synthesis.corpora=["{reviewed.bring(where)}"]']
+
+
 def render(results: Path) -> None:
     """Write tables and figures from the files of a results folder."""
     from papers.rare_disease_controlnet.render import render as render_results
@@ -85,4 +92,5 @@ STUDY = Study(
     sample=sample,
     sampling=Sampling(),
     regenerate=regenerate,
+    corpus=corpus,
 )

@@ -15,7 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from sqlalchemy import select
 
+from common.errors import InputError
 from common.study.protocol import Prepared, Unit
+from papers.rare_disease_controlnet import reviewed
 from papers.rare_disease_controlnet.classifier.arms import real_films
 from papers.rare_disease_controlnet.classifier.trained import Classify, trained_classifier
 from papers.rare_disease_controlnet.config import Config
@@ -28,7 +30,7 @@ from papers.rare_disease_controlnet.data import Part, load
 from papers.rare_disease_controlnet.engine.assembly import engine_of
 from papers.rare_disease_controlnet.engine.drawing import Films, Request, draw, edges_of
 from papers.rare_disease_controlnet.engine.maker import Maker, keys_of
-from papers.rare_disease_controlnet.networks import REVIEWER
+from papers.rare_disease_controlnet.networks import REVIEWER, by_people
 from papers.rare_disease_controlnet.prompts import NORMAL
 from papers.rare_disease_controlnet.review import KIND, Reviewed, copy_distance, review
 
@@ -83,6 +85,35 @@ def synthetic_films(folder: Path, findings: Sequence[str]) -> Synthetic:
         np.stack(drawn)[..., None],
         np.array(labels, np.uint8),
         np.array([row.sha256 in good for row in rows]),
+    )
+
+
+def set_of_films(folder: Path, findings: Sequence[str], config: Config, count: int) -> Synthetic:
+    """Return the films of the set in a unit's folder, with those that people accepted.
+
+    Where the config names snapshots, theirs alone are accepted, and they come after all others.
+    """
+    made = synthetic_films(folder, findings)
+    if not by_people(config, count):
+        return made
+    names = (NORMAL, *findings)
+    found = [
+        film for content in config.synthesis.corpora for film in reviewed.films(content, names)
+    ]
+    if not any(label == config.data.rare for label, _ in found):
+        raise InputError(
+            f"synthesis.corpora: no film of {config.data.rare!r} is in "
+            f"{', '.join(config.synthesis.corpora)}; have some judged at the desk"
+        )
+    size = (config.data.size, config.data.size)
+    if others := {image.shape for _, image in found} - {size}:
+        raise InputError(f"synthesis.corpora: films of {others.pop()} pixels, expected {size}")
+    images = np.stack([image for _, image in found])[..., None]
+    labels = np.array([[name == label for name in findings] for label, _ in found], np.uint8)
+    return Synthetic(
+        np.concatenate([made.images, images]),
+        np.concatenate([made.labels, labels]),
+        np.arange(len(made.images) + len(images)) >= len(made.images),
     )
 
 

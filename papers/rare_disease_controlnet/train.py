@@ -42,7 +42,7 @@ from papers.rare_disease_controlnet.networks import (
     synthesis,
 )
 from papers.rare_disease_controlnet.prompts import prompt_of, tokenizer
-from papers.rare_disease_controlnet.synthesis import Synthetic, make, synthetic_films
+from papers.rare_disease_controlnet.synthesis import Synthetic, make, set_of_films
 
 
 def train(unit: Unit[Config], prepared: Prepared) -> None:
@@ -129,7 +129,8 @@ def _train_trial(unit: Unit[Config], trial: Trial, part: Part) -> None:
     made = np.zeros(len(films), bool)
     if trial.synthetic:
         folder = unit.of(synthesis(trial.rare)).folder
-        more = _chosen(trial, synthetic_films(folder, part.findings), rare, config)
+        whole = set_of_films(folder, part.findings, config, trial.rare)
+        more = _chosen(trial, whole, rare, config)
         images = np.concatenate([images, more.images])
         labels = np.concatenate([labels, more.labels])
         made = np.concatenate([made, np.ones(len(more.labels), bool)])

@@ -110,11 +110,12 @@ def films(session: Session, standing: Standing | None = None) -> list[Film]:
     first = select(func.min(Film.id)).group_by(Film.sha256)
     query = select(Film).where(Film.id.in_(first))
     if standing:
-        query = query.where(_holds(standing))
+        query = query.where(holds(standing))
     return list(session.scalars(query.order_by(Film.id)))
 
 
-def _holds(standing: Standing) -> ColumnElement[bool]:
+def holds(standing: Standing) -> ColumnElement[bool]:
+    """Return whether this holds of a film, for queries of `Film`."""
     if standing == "rejected":
         return _decided("rejected")
     accepted = _decided("accepted")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,8 +13,16 @@ from papers.rare_disease_controlnet.corpus.decisions import films
 from papers.rare_disease_controlnet.corpus.tables import Film, Snapshot, SnapshotFilm
 
 
-def freeze(session: Session, name: str, made_by: str) -> Snapshot:
+def freeze(
+    session: Session, name: str, made_by: str, among: Collection[str] | None = None
+) -> Snapshot:
     """Return a new snapshot of the films that are accepted now; later decisions do not change it.
+
+    Args:
+        session: one that writes.
+        name: its name.
+        made_by: who freezes it.
+        among: files, of which alone a film may be; None: any.
 
     Raises:
         InputError: no film is accepted, or the name is taken.
@@ -23,9 +31,12 @@ def freeze(session: Session, name: str, made_by: str) -> Snapshot:
         raise InputError(
             f"snapshot {name!r}: is there already and never changes; choose a new name"
         )
-    chosen = films(session, "accepted")
-    if not chosen:
+    accepted = films(session, "accepted")
+    chosen = [film for film in accepted if among is None or film.sha256 in among]
+    if not accepted:
         raise InputError(f"snapshot {name!r}: no film is accepted; decide about some first")
+    if not chosen:
+        raise InputError(f"snapshot {name!r}: {len(accepted)} accepted films, none may enter it")
     snapshot = Snapshot(name=name, content=content_hash(chosen), made_by=made_by)
     session.add(snapshot)
     session.flush()
@@ -56,4 +67,9 @@ def films_of(session: Session, name: str) -> list[Film]:
 
 def content_hash(chosen: Iterable[Film]) -> str:
     """Return the SHA-256 of the films' names: the same for the same films, whatever their order."""
-    return digest(canonical(sorted(film.sha256 for film in chosen), "films"))
+    return content_of(film.sha256 for film in chosen)
+
+
+def content_of(names: Iterable[str]) -> str:
+    """Return the same of the names themselves."""
+    return digest(canonical(sorted(names), "films"))
