@@ -1,0 +1,1 @@
+"""The tables as they came to be, one revision after another; `schema` applies them."""
