@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from common.study.options import About
 from common.study.schema import Bounds, Share
-from papers.rare_disease_controlnet.config import Control, Guidance, Level, Steps
+from papers.rare_disease_controlnet.config import Control, Guidance, Level, Steps, SynthesisConfig
 from papers.rare_disease_controlnet.film import Side
 
 Preset = Literal["", "source", "faithful", "marked", "free"]
 LAST = 2**32 - 1  # of all seeds
+_AS_SOURCE = ("steps", "guidance", "sampler", "control", "canny_low", "canny_high")
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "": {},
+    "source": {name: getattr(SynthesisConfig(), name) for name in _AS_SOURCE},
+    "faithful": {"control": 1.0, "guidance": 3.0},  # the structure above all
+    "marked": {"control": 1.0, "guidance": 10.0},  # the finding too
+    "free": {"control": 0.0},  # the structure is not followed
+}
 
 
 @dataclass(frozen=True)

@@ -33,21 +33,12 @@ from papers.rare_disease_controlnet.data import findings_of
 from papers.rare_disease_controlnet.engine.assembly import engine_of
 from papers.rare_disease_controlnet.engine.drawing import Films, Gray, Request, draw
 from papers.rare_disease_controlnet.engine.maker import STUDY, Maker, keys_of
-from papers.rare_disease_controlnet.options import Sampling
+from papers.rare_disease_controlnet.options import PRESETS, Sampling
 from papers.rare_disease_controlnet.prompts import NORMAL
 
 NOTICE = "Synthetic films: research code, no medical device"
 SHOWN = 24  # films of a sheet, at most
 MIDDLE = 127  # gray value above which a mask is white
-_PUBLISHED = SynthesisConfig()
-_AS_SOURCE = ("steps", "guidance", "sampler", "control", "canny_low", "canny_high")
-PRESETS: dict[str, dict[str, Any]] = {
-    "": {},
-    "source": {name: getattr(_PUBLISHED, name) for name in _AS_SOURCE},
-    "faithful": {"control": 1.0, "guidance": 3.0},  # the structure above all
-    "marked": {"control": 1.0, "guidance": 10.0},  # the finding too
-    "free": {"control": 0.0},  # the structure is not followed
-}
 
 
 def sample(checkpoint: Path | None, out: Path, choice: Sampling) -> list[dict[str, Any]]:
