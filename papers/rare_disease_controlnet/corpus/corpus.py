@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from common.errors import InputError
 from papers.rare_disease_controlnet.corpus import png
-from papers.rare_disease_controlnet.corpus.database import READING, connect, one_line
+from papers.rare_disease_controlnet.corpus.database import READING, connect, one_line, turn
 from papers.rare_disease_controlnet.corpus.lineage import Lineage
 from papers.rare_disease_controlnet.corpus.queue import Claim, renew
 from papers.rare_disease_controlnet.corpus.store import Folder, Store
@@ -46,6 +46,7 @@ class Corpus:
             InputError: the database cannot be used, or refuses the changes.
         """
         with (
+            turn(self.engine),
             one_line(self.engine),
             Session(self.engine, expire_on_commit=False) as session,
             session.begin(),

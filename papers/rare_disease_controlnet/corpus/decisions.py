@@ -96,10 +96,19 @@ def standing_decisions(session: Session, film: int) -> list[Decision]:
     return list(session.scalars(query.order_by(Decision.id)))
 
 
-def standing_by_file(session: Session) -> dict[str, list[Decision]]:
-    """Return all decisions that none has superseded, by the film's file, in order."""
+def standing_by_file(
+    session: Session, among: Sequence[str] | None = None
+) -> dict[str, list[Decision]]:
+    """Return the decisions that none has superseded, by the film's file, in order.
+
+    Args:
+        session: one that reads.
+        among: the files that are meant; None: all.
+    """
     found: dict[str, list[Decision]] = {}
     query = select(Film.sha256, Decision).join(Film, Decision.film_id == Film.id)
+    if among is not None:
+        query = query.where(Film.sha256.in_(among))
     for sha256, decision in session.execute(query.where(_not_superseded()).order_by(Decision.id)):
         found.setdefault(sha256, []).append(decision)
     return found

@@ -68,7 +68,20 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["static"] = static
+    made.filters["ordinal"] = ordinal
     return made
+
+
+def prepare() -> None:
+    """Read all templates, so that nobody who comes first waits for that."""
+    for name in environment().list_templates(("html",)):
+        environment().get_template(name)
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th and so on."""
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"
 
 
 @cache

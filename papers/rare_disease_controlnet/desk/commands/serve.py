@@ -68,7 +68,9 @@ def serve(settings: Settings, *, worker: bool = True, demo: bool = False) -> int
 
 def _server(desk: Desk) -> uvicorn.Server:
     from papers.rare_disease_controlnet.desk.app import build  # all features, which takes seconds
+    from papers.rare_disease_controlnet.desk.pages import prepare
 
+    prepare()
     return uvicorn.Server(
         uvicorn.Config(
             build(desk),

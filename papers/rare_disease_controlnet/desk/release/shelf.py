@@ -9,7 +9,7 @@ from typing import get_args
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from papers.rare_disease_controlnet.corpus.decisions import standing_decisions
+from papers.rare_disease_controlnet.corpus.decisions import standing_by_file, standing_decisions
 from papers.rare_disease_controlnet.corpus.tables import Decision, Film
 from papers.rare_disease_controlnet.desk.release.after_reading import KIND
 from papers.rare_disease_controlnet.desk.release.gate import State, is_in
@@ -50,12 +50,9 @@ class Shelf:
 
 def counts(session: Session, label: str = "") -> dict[State, int]:
     """Return how many films are in each state."""
-    return {
-        state: session.scalar(
-            select(func.count()).select_from(Film).where(_distinct(), is_in(state), _of(label))
-        ) or 0
-        for state in STATES
-    }  # fmt: skip
+    found = [func.count().filter(is_in(state)) for state in STATES]
+    row = session.execute(select(*found).select_from(Film).where(_distinct(), _of(label))).one()
+    return dict(zip(STATES, row, strict=True))
 
 
 def labels(session: Session) -> list[str]:
@@ -69,13 +66,12 @@ def page_of(session: Session, state: State, label: str = "", number: int = 1) ->
     total = session.scalar(select(func.count()).select_from(Film).where(*chosen)) or 0
     query = select(Film).where(*chosen).order_by(Film.id.desc())
     films = session.scalars(query.offset((number - 1) * PAGE).limit(PAGE)).all()
-    found = [(film, opinion(session, film), session.get(Likeness, film.sha256)) for film in films]
+    names = [film.sha256 for film in films]
+    said = standing_by_file(session, names)
+    compared = session.scalars(select(Likeness).where(Likeness.sha256.in_(names)))
+    near = {one.sha256: one for one in compared}
+    found = [(film, counted(said.get(film.sha256, ())), near.get(film.sha256)) for film in films]
     return Shelf(tuple(found), total, max(1, -(-total // PAGE)))
-
-
-def opinion(session: Session, film: Film) -> Opinion:
-    """Return what readers say of a film now, whichever of its equals they read."""
-    return counted(decisions(session, film))
 
 
 def counted(standing: Sequence[Decision]) -> Opinion:

@@ -164,8 +164,9 @@ def test_who_reads_an_open_set_sees_no_synthetic_film(desk):
     keys = accepted(desk, 2)
     one = read(desk, keys, {}, "open")
     here = browser(desk, "kim", "researcher")
+    reader = Reader(set_id=one, user_id=a_user(desk, "kim", "researcher").id)
     with desk.write() as session:
-        session.add(Reader(set_id=one, user_id=a_user(desk, "kim", "researcher").id))
+        session.add(reader)
     for path in ("/corpus", f"/corpus/films/{keys[0]}", f"/corpus/films/{keys[0]}/image",
                  f"/corpus/films/{keys[0]}/nearest", "/corpus/snapshots", "/impact"):  # fmt: skip
         answer = here.get(path)
