@@ -160,7 +160,7 @@ def _drawn(desk: Desk, owners: Sequence[User], number: int, films: int) -> tuple
 
 
 def write_engine() -> None:
-    """Write into ``REPLICATIONS_HOME`` what the pages look at of a trained engine; its weights are none."""
+    """Write into ``REPLICATIONS_HOME`` what pages look at of a trained engine, without weights."""
     run = plan(STUDY, "smoke", seeds=(0,), processes=1)
     name = adaptation(run.config.arms.main)
     unit = Unit(run, 0, name, "0" * 64).of(name)
