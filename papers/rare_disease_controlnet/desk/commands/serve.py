@@ -28,8 +28,21 @@ _WHY = {
 }
 
 
-class _Ended(BaseException):
-    """Somebody wants the desk to end."""
+class _Ending:
+    """That somebody wants the desk to end, noted whenever they say so: nothing is interrupted.
+
+    An exception out of a signal would be lost where a library that is just being imported catches
+    all of them.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.server: uvicorn.Server | None = None
+
+    def __call__(self, *_: Any) -> None:
+        self.wanted = True
+        if self.server is not None:
+            self.server.should_exit = True
 
 
 def serve(settings: Settings, *, worker: bool = True, demo: bool = False) -> int:
@@ -55,13 +68,15 @@ def serve(settings: Settings, *, worker: bool = True, demo: bool = False) -> int
             welcome(desk, address)
         else:
             people.ask_for_admin(desk, address)
+        ending = _Ending()
+        signal.signal(signal.SIGTERM, ending)
+        signal.signal(signal.SIGINT, ending)
         print(f"desk: {address}", flush=True)
-        signal.signal(signal.SIGTERM, _end)
-        signal.signal(signal.SIGINT, _end)
-        try:
-            with Keeper(settings, demo) if worker else nullcontext():
-                _server(desk).run(sockets=[listening])
-        except _Ended:  # after the last answer
+        with Keeper(settings, demo) if worker else nullcontext():
+            ending.server = _server(desk)
+            if not ending.wanted:
+                ending.server.run(sockets=[listening])
+        if ending.wanted:
             print("desk: ended; jobs go on when it is started again", flush=True)
     return 0
 
@@ -97,7 +112,3 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         raise InputError(why.format(reason=error.strerror, **where)) from None
     with listening:
         yield listening
-
-
-def _end(*_: Any) -> None:
-    raise _Ended
