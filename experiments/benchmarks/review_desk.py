@@ -26,7 +26,6 @@ from sqlalchemy import func, select  # noqa: E402
 from common.provenance import ROOT  # noqa: E402
 from experiments.benchmarks.report import RESULTS, machine, write  # noqa: E402
 from experiments.benchmarks.review_desk_content import (  # noqa: E402
-    Content,
     fill,
     settings_of,
     write_engine,
@@ -41,6 +40,7 @@ from papers.rare_disease_controlnet.desk.tables import (  # noqa: E402
 )
 
 READERS, RESEARCHERS, JOBS, FILMS = 30, 10, 30, 8
+ARRIVING = 10  # seconds that do not count
 GOAL = 200  # milliseconds, the 95th percentile of a page
 NICE = "an engine that takes all cores, at the priority that the desk gives it"
 
@@ -77,13 +77,6 @@ def kept(folder: Path) -> dict[str, int]:
         return dict(session.execute(query).all())
 
 
-def timed(folder: Path, seconds: float, **sizes: int) -> tuple[Content, Told]:
-    """Fill a desk in a folder, and let people use it for a while."""
-    content = fill(folder, **sizes)
-    with beside(folder) as home:
-        return content, visit(home, content, seconds)
-
-
 def percentiles(told: Told) -> dict[str, dict[str, float]]:
     """Return count, median, 95th percentile and maximum by what was asked for, and of all."""
     everything = [one for some in told.milliseconds.values() for one in some]
@@ -100,12 +93,14 @@ def percentiles(told: Told) -> dict[str, dict[str, float]]:
 
 
 def table(result: dict) -> str:
+    nice = result["nice"]
+    shared = f", all at niceness {nice} since other programs ran" if nice else ""
     lines = [
         "# The review desk under load\n",
         f"{READERS} readers, {RESEARCHERS} researchers, each with a job's live page open besides, "
         f"and an admin for {result['seconds']:g} seconds; the corpus has {JOBS * FILMS} films and "
         f"{JOBS} jobs. Beside the pages {NICE}. The visitors run on the same "
-        f"machine: {result['machine']['cpu']}, {result['machine']['threads']} threads. "
+        f"machine: {result['machine']['cpu']}, {result['machine']['threads']} threads{shared}. "
         f"{result['answers']} films were answered, {result['lost']} answers lost, "
         f"{len(result['wrong'])} requests went wrong.\n",
         "| page | requests | median, ms | 95%, ms | longest, ms |",
@@ -132,7 +127,9 @@ def main() -> None:
         write_engine()
         folder = Path(home) / "desk"
         sizes = {"readers": READERS, "researchers": RESEARCHERS, "jobs": JOBS, "films": FILMS}
-        _, told = timed(folder, options.seconds, **sizes)
+        content = fill(folder, **sizes)
+        with beside(folder) as address:
+            told = visit(address, content, ARRIVING, options.seconds)
         there = kept(folder)
     result = {
         "seconds": options.seconds,
@@ -140,6 +137,7 @@ def main() -> None:
         "answers": sum(there.values()),
         "lost": sum(count - there.get(name, 0) for name, count in told.given.items()),
         "wrong": told.wrong,
+        "nice": os.nice(0),
         "machine": machine(),
     }
     write(options.out, "review_desk", result, table(result))

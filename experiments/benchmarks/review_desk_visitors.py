@@ -29,6 +29,7 @@ class Told:
     milliseconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     wrong: list[str] = field(default_factory=list)
     given: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # by reader
+    counts: bool = False  # whether milliseconds are noted
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Visitor:
     chance: random.Random
 
     def ask(self, what: str, path: str, form: dict[str, Any] | None = None) -> httpx2.Response:
-        """Ask for a page, or send a form; measure it under a name while nobody says to stop."""
+        """Ask for a page, or send a form; measure it under a name, once all are there."""
         headers = {"cookie": f"{COOKIE}={self.person.cookie}", "accept": "text/html"}
         begun = time.perf_counter()
         if form is None:
@@ -51,7 +52,7 @@ class Visitor:
             told = form | {FORM_TOKEN: self.person.form_token}
             headers["sec-fetch-site"] = "same-origin"
             answer = self.client.post(path, data=told, headers=headers)
-        if not self.stop.is_set():  # then all who think go on at once
+        if self.told.counts:
             self.told.milliseconds[what].append(1000 * (time.perf_counter() - begun))
         if answer.status_code not in (200, 204, 303):
             self.told.wrong.append(f"{answer.status_code} {what} {path}: {answer.text[:200]}")
@@ -114,7 +115,7 @@ def administer(visitor: Visitor) -> None:
     while not visitor.stop.is_set():
         visitor.ask("people", "/people")
         visitor.think(LOOKING)
-        visitor.ask("log, a part", "/audit?action=film+judged")
+        visitor.ask("log, a part", "/audit?action=set+opened")
         visitor.think(LOOKING)
         visitor.ask("log, checked", "/audit")
         visitor.think((5.0, 10.0))
@@ -138,8 +139,12 @@ def watch(visitor: Visitor) -> None:
             continue
 
 
-def visit(home: str, content: Content, seconds: float) -> Told:
-    """Let everybody use the desk for a while; return what they met."""
+def visit(home: str, content: Content, arriving: float, seconds: float) -> Told:
+    """Let everybody use the desk for a while; return what they met.
+
+    What they wait while all are `arriving` at once, before a process that has just started, does
+    not count, nor what they are still doing when the time is over.
+    """
     told, stop = Told(), threading.Event()
     limits = httpx2.Limits(max_connections=None)
 
@@ -163,7 +168,10 @@ def visit(home: str, content: Content, seconds: float) -> Told:
     ]
     for thread in threads:
         thread.start()
+    stop.wait(arriving)
+    told.counts = True
     stop.wait(seconds)
+    told.counts = False
     stop.set()
     for thread in threads:
         thread.join(_TIMEOUT)

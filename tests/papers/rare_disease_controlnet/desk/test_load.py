@@ -18,7 +18,7 @@ def test_people_and_an_engine_at_once_lose_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "desk"
     content = fill(folder, readers=12, researchers=4, jobs=4, films=20)
     with beside(folder) as home:
-        told = visit(home, content, SECONDS)
+        told = visit(home, content, 1, SECONDS)
     assert told.wrong == []
     assert told.given == kept(folder)
     assert len(told.given) == 12
@@ -35,5 +35,5 @@ def test_a_request_that_fails_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("REPLICATIONS_HOME", str(tmp_path))
     folder = tmp_path / "desk"
     content = fill(folder, readers=1, researchers=1, jobs=3, films=20)
-    told = visit("http://127.0.0.1:9", content, 3)
+    told = visit("http://127.0.0.1:9", content, 0, 3)
     assert any("ConnectError" in line for line in told.wrong)
