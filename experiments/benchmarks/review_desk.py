@@ -2,9 +2,9 @@
 
     python -m experiments.benchmarks.review_desk [--seconds 60]
 
-Thirty readers, ten researchers, each with a job's live page open besides, and an admin, as threads
-that speak HTTP with the desk in a process of its own; in a third one an engine that takes all
-cores. Writes results/benchmarks/review_desk.json and review_desk.md: percentiles of all answers.
+Thirty readers, ten researchers, each with the live page of an open job besides, and an admin, as
+threads that speak HTTP with the desk in a process of its own; in a third one an engine that takes
+all cores. Writes results/benchmarks/review_desk.json and review_desk.md: percentiles over answers.
 """
 
 from common import xla
@@ -93,14 +93,14 @@ def percentiles(told: Told) -> dict[str, dict[str, float]]:
 
 
 def table(result: dict) -> str:
-    nice = result["nice"]
+    nice, machine = result["nice"], result["machine"]
     shared = f", all at niceness {nice} since other programs ran" if nice else ""
     lines = [
         "# The review desk under load\n",
-        f"{READERS} readers, {RESEARCHERS} researchers, each with a job's live page open besides, "
-        f"and an admin for {result['seconds']:g} seconds; the corpus has {JOBS * FILMS} films and "
-        f"{JOBS} jobs. Beside the pages {NICE}. The visitors run on the same "
-        f"machine: {result['machine']['cpu']}, {result['machine']['threads']} threads{shared}. "
+        f"{READERS} readers, {RESEARCHERS} researchers, each with the live page of an open job "
+        f"besides, and an admin for {result['seconds']:g} seconds; the corpus has "
+        f"{JOBS * FILMS} films and {JOBS} jobs. Beside the pages {NICE}. The visitors run on the "
+        f"same machine: {machine['cpu']}, {machine['threads']} threads{shared}. "
         f"{result['answers']} films were answered, {result['lost']} answers lost, "
         f"{len(result['wrong'])} requests went wrong.\n",
         "| page | requests | median, ms | 95%, ms | longest, ms |",

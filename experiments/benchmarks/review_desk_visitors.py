@@ -122,21 +122,20 @@ def administer(visitor: Visitor) -> None:
 
 
 def watch(visitor: Visitor) -> None:
-    """Watch whatever job is running, as an open tab does."""
+    """Watch a job that runs or waits until it has ended, as an open tab does; then another."""
     headers = {"cookie": f"{COOKIE}={visitor.person.cookie}"}
     while not visitor.stop.is_set():
-        running = re.search(r'data-job="(\d+)"', visitor.ask("queue", "/jobs").text)
-        if running is None:
-            visitor.think(LOOKING)
-            continue
-        address = f"/jobs/{running[1]}/events"
-        try:
-            with visitor.client.stream("GET", address, headers=headers) as answer:
-                for line in answer.iter_lines():
-                    if visitor.stop.is_set() or "event: end" in line:
-                        break
-        except httpx2.TimeoutException:  # nothing was told for long, as when the engine is slow
-            continue
+        queue = visitor.ask("queue", "/jobs").text.partition('id="ended"')[0]
+        if jobs := re.findall(r'data-job="(\d+)"', queue):
+            address = f"/jobs/{visitor.chance.choice(jobs)}/events"
+            try:
+                with visitor.client.stream("GET", address, headers=headers) as answer:
+                    for line in answer.iter_lines():
+                        if visitor.stop.is_set() or "event: end" in line:
+                            break
+            except httpx2.TimeoutException:  # nothing was told for long, as where a job waits
+                continue
+        visitor.think(LOOKING)
 
 
 def visit(home: str, content: Content, arriving: float, seconds: float) -> Told:

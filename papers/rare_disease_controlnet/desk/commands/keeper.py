@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.pipeline.process import prepare_process
 from papers.rare_disease_controlnet.desk.settings import Settings
 
-NICE = 10  # of the engine beside the pages: whoever waits for a page comes first
+NICE = 15  # of the engine beside the pages: whoever waits for a page comes first
 _GRACE = 20.0  # seconds that the engine has to end with its step
 _STEADY = 60.0  # seconds after which a process counts as one that works
 _LONGEST = 60.0  # seconds between two starts

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from starlette.concurrency import run_in_threadpool
 
 from common.errors import InputError
 from papers.rare_disease_controlnet.corpus.tables import now
@@ -23,6 +22,7 @@ from papers.rare_disease_controlnet.desk.jobs import asking, listing
 from papers.rare_disease_controlnet.desk.jobs.asking import Action
 from papers.rare_disease_controlnet.desk.jobs.known import Known, known, stage
 from papers.rare_disease_controlnet.desk.jobs.listing import Seen
+from papers.rare_disease_controlnet.desk.jobs.watching import POLL, watched
 from papers.rare_disease_controlnet.desk.pages import page
 from papers.rare_disease_controlnet.desk.release.blind import unblinded
 from papers.rare_disease_controlnet.options import LAST
@@ -38,8 +38,6 @@ ACCESS: Access = {
 Key = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Here = Annotated[Desk, Depends(desk_of)]
 Who = Annotated[Visitor, Depends(visitor_of)]
-_POLL = 0.25  # seconds between looks at a job's row
-_WHOLE = 2.0  # seconds after which all of it is looked at, whatever its row says
 _STREAM = 300.0  # seconds after which a browser must show its cookie again
 
 
@@ -92,19 +90,16 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell how far a job is, now and whenever that changes, until it has ended."""
     job, begun, last = shown.job.id, monotonic(), dict[str, Any]()
-    while monotonic() < begun + _STREAM:
-        if (state := told(shown)) != last:
-            yield ServerSentEvent(data=state, event="progress", id=str(shown.preview or 0))
-            last = state
-        if not shown.is_open:
-            yield ServerSentEvent(data={}, event="end")
-            return
-        mark, looked = await run_in_threadpool(_mark, desk, job), monotonic()
-        while monotonic() < looked + _WHOLE:  # after which its place in the queue may be another
-            await asyncio.sleep(_POLL)
-            if await run_in_threadpool(_mark, desk, job) != mark:
-                break
-        shown = await run_in_threadpool(one_job, job, desk, visitor)
+    with watched(desk, shown) as one:
+        while monotonic() < begun + _STREAM:
+            shown = await one.now(lambda: one_job(job, desk, visitor))
+            if (state := told(shown)) != last:
+                yield ServerSentEvent(data=state, event="progress", id=str(shown.preview or 0))
+                last = state
+            if not shown.is_open:
+                yield ServerSentEvent(data={}, event="end")
+                return
+            await asyncio.sleep(POLL)
 
 
 @router.post("/jobs/{job}/vary")
@@ -148,11 +143,6 @@ def told(shown: Seen) -> dict[str, Any]:
         "place": shown.place,
         "left": shown.left,
     }
-
-
-def _mark(desk: Desk, job: int) -> tuple[object, ...]:
-    with desk.read() as session:
-        return listing.mark(session, job)
 
 
 def engine_of(desk: Desk) -> Known | None:

@@ -131,6 +131,7 @@ def origin(desk: Here, who: Who, token: str, key: Text = "", origin: Text = "") 
     with desk.write() as session:
         found = _showing(session, who, token, hold=True)
         answers.guess(session, session.get_one(User, who.id), found, key, said)
+    with desk.read() as session:  # others can write meanwhile
         course = room.course(session, who.id, found.reading_set.id)
     after = course.open_after(found.presentation.place) if course else None
     return _to(found.reading_set.id, after)
