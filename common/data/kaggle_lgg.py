@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from common.data.raw import BadFile, existing, read_tiff
+from common.data.image_files import read_image
+from common.data.raw import BadFile, existing
 from common.errors import InputError
 
 TABLE = "data.csv"
@@ -94,7 +95,7 @@ def _mask(path: Path) -> Bool[np.ndarray, "height width"]:
 
 
 def _checked(path: Path, dimensions: int) -> np.ndarray:
-    image = read_tiff(path)
+    image = read_image(path)
     if image.ndim != dimensions or image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)):
         expected = "height x width" + " x 3 channels" * (dimensions == 3)
         raise BadFile(f"is {image.dtype} {image.shape}, not uint8 {expected}")

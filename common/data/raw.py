@@ -1,14 +1,9 @@
 """Reading raw files so that a bad one is named with its reason instead of stopping everything."""
 
 import csv
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
-
-import imageio.v3 as imageio
-import nibabel
-import numpy as np
-import tifffile
-from jaxtyping import Float, Shaped, UInt8
 
 from common.errors import InputError
 
@@ -66,47 +61,6 @@ def number(text: str, name: str, low: float, high: float) -> float:
     return value
 
 
-def read_nifti(path: Path) -> Float[np.ndarray, "x y z"]:
-    """Return a NIfTI volume in its stored order, scaled by its header, or raise `BadFile`."""
-    try:
-        volume = nibabel.load(path).get_fdata(dtype=np.float32)  # type: ignore[attr-defined]
-    except Exception as error:  # nibabel, gzip and zlib each raise their own for a damaged file
-        raise unreadable(error) from None
-    if volume.ndim != 3:
-        raise BadFile(f"has {volume.ndim} dimensions {volume.shape}, a volume has 3")
-    if not np.isfinite(volume).all():
-        raise BadFile("holds values that are not finite")
-    return volume
-
-
-def read_tiff(path: Path) -> Shaped[np.ndarray, "..."]:
-    """Return a TIFF image as it is stored, or raise `BadFile`."""
-    try:
-        return tifffile.imread(path)
-    except Exception as error:  # as many kinds of error as there are ways to damage a TIFF
-        raise unreadable(error) from None
-
-
-def read_png(path: Path) -> Shaped[np.ndarray, "..."]:
-    """Return a PNG image as it is stored, a palette as its colors, or raise `BadFile`."""
-    try:
-        content = path.read_bytes()
-        image = imageio.imread(content, plugin="pillow")
-    except Exception as error:  # as many kinds of error as there are ways to damage a PNG
-        raise unreadable(error) from None
-    if content[24:26] == b"\x10\x02":  # bit depth, color type: pillow would keep 8 of the bits
-        raise BadFile("has three channels of 16 bits, which are read from TIFF only")
-    return image
-
-
-def read_jpeg(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """Return a JPEG image as RGB, whatever colors it holds, or raise `BadFile`."""
-    try:
-        return imageio.imread(path.read_bytes(), plugin="pillow", mode="RGB")
-    except Exception as error:
-        raise unreadable(error) from None
-
-
 def refusal(where: str, bad: Iterable[str]) -> InputError:
     """Return the error that lists every bad file, each on a line of its own as "name: reason"."""
     bad = list(bad)
@@ -115,6 +69,14 @@ def refusal(where: str, bad: Iterable[str]) -> InputError:
 
 
 def unreadable(error: Exception) -> BadFile:
-    """Return what a reader's error makes of a file: its kind and the first line of its message."""
-    parts = [type(error).__name__, *str(error).strip().splitlines()[:1]]
-    return BadFile(f"cannot be read ({': '.join(parts)[:150]})")
+    """Return what a reader's error makes of a file, in words that do not speak of the program.
+
+    Messages of OSError and ValueError are kept, their first line; others are about a library's
+    inside and mean that the file is damaged.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return BadFile(f"cannot be read ({error.strerror})")
+    first = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, OSError | ValueError | EOFError | zlib.error) and first:
+        return BadFile(f"cannot be read ({first[:150]})")
+    return BadFile("cannot be read: it is damaged")

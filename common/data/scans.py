@@ -19,10 +19,11 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from nibabel import orientations
 
-from common.data.raw import BadFile, read_png, read_tiff, unreadable
+from common.data.image_files import read_image
+from common.data.raw import BadFile
 from common.data.user_files import TIFF, Kinds, encoded, numeric
+from common.data.volumes import NIFTI, numbers_of, read_volume
 
-NIFTI = (".nii.gz", ".nii")
 KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay"))
 PERCENTILE = 99.9  # of a stack's channel: what becomes 255 where it has not 8 bits
 LYING = orientations.axcodes2ornt(("S", "P", "L"))  # where slices, rows and columns lead
@@ -115,13 +116,22 @@ def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
         ]
     own = orientations.io_orientation(scan.volume.affine)
     voxels = orientations.apply_orientation(masks, orientations.ornt_transform(LYING, own))
-    header = scan.volume.header.copy()
-    header.set_data_dtype(np.uint8)
-    header["cal_min"], header["cal_max"] = 0, 1  # what a viewer shows as black and as white
-    image = type(scan.volume)(voxels.astype(np.uint8), scan.volume.affine, header)
+    image = _as_it_lies(voxels.astype(np.uint8), scan.volume)
     content = image.to_bytes()
     packed = KINDS.suffix(scan.files[0]).lower().endswith(".gz")
     return [gzip.compress(content, mtime=0) if packed else content]
+
+
+def _as_it_lies(voxels: np.ndarray, volume: nibabel.Nifti1Image) -> nibabel.Nifti1Image:
+    """Return a volume that lies as another does, and has nothing else of that one's header."""
+    image = type(volume)(voxels, None)
+    for name in ("qform", "sform"):
+        affine, code = getattr(volume, f"get_{name}")(coded=True)
+        getattr(image, f"set_{name}")(affine, int(code))
+    image.header.set_zooms(volume.header.get_zooms()[:3])
+    image.header.set_xyzt_units(volume.header.get_xyzt_units()[0])
+    image.header["cal_min"], image.header["cal_max"] = 0, 1  # what a viewer shows black and white
+    return image
 
 
 def _is_volume(file: Path) -> bool:
@@ -135,7 +145,7 @@ def _look(file: Path) -> tuple[tuple[int, ...], str]:
 
 
 def _image(file: Path) -> Shaped[np.ndarray, "height width channels"]:
-    image = read_tiff(file) if KINDS.suffix(file).lower() in TIFF else read_png(file)
+    image = read_image(file)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
@@ -143,31 +153,16 @@ def _image(file: Path) -> Shaped[np.ndarray, "height width channels"]:
             f"has the shape {image.shape}; an image is height x width, or height x width x 3 "
             "without transparency"
         )
-    return _numbers(image)
+    if image.dtype.kind not in "buif" or not np.isfinite(image).all():
+        raise BadFile(f"holds {image.dtype}, or values that are not finite")
+    return image
 
 
 def _volume(file: Path) -> tuple[nibabel.Nifti1Image, Shaped[np.ndarray, "x y z channels"]]:
-    try:
-        volume = nibabel.load(file)  # type: ignore[attr-defined]
-        voxels = np.asanyarray(volume.dataobj)  # type: ignore[attr-defined]
-    except Exception as error:  # nibabel, gzip and zlib each raise their own for a damaged file
-        raise unreadable(error) from None
-    if not isinstance(volume, nibabel.Nifti1Image):
-        raise BadFile(f"is not a NIfTI volume but {type(volume).__name__}")
+    volume = read_volume(file)
+    voxels = numbers_of(volume)
     if voxels.ndim == 3:
         voxels = voxels[..., None]
-    if voxels.ndim != 4 or voxels.shape[-1] not in (1, 3) or not voxels.size:
+    if voxels.ndim != 4 or voxels.shape[-1] not in (1, 3):
         raise BadFile(f"has the shape {volume.shape}; a volume has 3 axes, or 3 channels in a 4th")
-    affine = volume.affine
-    if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
-        raise BadFile("has an affine that does not say how it lies")
-    return volume, _numbers(voxels)
-
-
-def _numbers(image: np.ndarray) -> np.ndarray:
-    """Return the image unless it holds something else than finite real numbers."""
-    if image.dtype.kind not in "buif":
-        raise BadFile(f"holds {image.dtype}, not one number a pixel and channel")
-    if not np.isfinite(image).all():
-        raise BadFile("holds values that are not finite")
-    return image
+    return volume, voxels

@@ -8,12 +8,14 @@ from tqdm import tqdm
 
 from common.data.images import resize_area
 from common.data.prepared import Reading
-from common.data.raw import BadFile, existing, number, read_nifti, read_table
+from common.data.raw import BadFile, existing, number, read_table
+from common.data.volumes import read_turned
 from common.errors import InputError
 from papers.camcan_cfg.config import DataConfig
 from papers.camcan_cfg.layout import SubjectSlices
 
 TABLE = "phenotype.csv"
+LYING = "LAS"  # how NIfTI volumes lie unless their header says otherwise; slices are axial
 PATTERN = "sub-*_defaced_T1.nii.gz"
 # The source divides by 255 whatever it finds. Interpolation overshoots [0, 255] by some percent;
 # a volume far outside was not scaled to it, and one below 32 would come out black.
@@ -68,7 +70,7 @@ def _subject(row: dict[str, str], path: Path, config: DataConfig) -> SubjectSlic
     age = number(row["Age"], f"Age in {TABLE}", 0.0, 120.0)
     if row["Sex"] not in ("1", "2"):
         raise BadFile(f"Sex in {TABLE} is {row['Sex']!r}, not 1 (female) or 2 (male)")
-    volume = read_nifti(path)
+    volume = read_turned(path, LYING)
     first = volume.shape[2] // 2 - config.slices // 2
     if first < 0 or first + config.slices > volume.shape[2]:
         raise BadFile(f"has {volume.shape[2]} axial slices, {config.slices} are used")

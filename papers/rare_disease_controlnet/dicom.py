@@ -10,11 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, UInt8
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_windowing
 
-from common.data.dicom import SUFFIXES, begins_as_dicom, decoded, tags_of
+from common.data.dicom import (
+    SUFFIXES,
+    begins_as_dicom,
+    decoded,
+    looked_up,
+    padding_of,
+    tags_of,
+)
 from common.data.raw import BadFile, unreadable
 
 IDENTITY = ["PatientID", "ViewPosition"]
@@ -60,7 +67,7 @@ def read(path: Path) -> UInt8[np.ndarray, "height width"]:
     try:
         _check(dataset)
         stored = next(decoded(dataset, "as PNG"))  # without the drawings that old films hold above
-        padding = _padding(stored, dataset)
+        padding = padding_of(stored, dataset)
         shown = _shown(stored, padding, dataset)
         if dataset.PhotometricInterpretation == "MONOCHROME1":
             shown = 1 - shown
@@ -91,22 +98,13 @@ def _check(dataset: Dataset) -> None:
         raise BadFile(f"holds {kind}, a film is MONOCHROME1 or MONOCHROME2")
 
 
-def _padding(stored: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
-    """Return which pixels lie around the film and are none of it."""
-    if "PixelPaddingValue" not in dataset:
-        return np.zeros(stored.shape, bool)
-    ends = [dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit")]
-    first, last = sorted(int(end if end is not None else ends[0]) for end in ends)
-    return (stored >= first) & (stored <= last)
-
-
 def _shown(
     stored: np.ndarray, padding: np.ndarray, dataset: Dataset
 ) -> Float[np.ndarray, "height width"]:
     """Return the film from 0 (what the display's lowest value is) to 1."""
     values = apply_modality_lut(stored, dataset)
     if "VOILUTSequence" in dataset:
-        return _looked_up(values, dataset.VOILUTSequence[0])
+        return looked_up(values, dataset.VOILUTSequence[0])
     if "WindowWidth" in dataset and "WindowCenter" in dataset:
         ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
         low, high = apply_windowing(ends, dataset)
@@ -118,20 +116,6 @@ def _shown(
     if not low < high:
         raise BadFile("is of one gray value, not a film")
     return (values - low) / (high - low)
-
-
-def _looked_up(values: np.ndarray, table: Dataset) -> Float[np.ndarray, "height width"]:
-    """Return what a table of the header makes of the values, its largest number being 1.
-
-    Not by pydicom, which wraps values beyond 255 where the table's own numbers have 8 bits.
-    """
-    count, first, bits = (int(number) for number in table.LUTDescriptor)
-    count = count or 2**16
-    entries = table.LUTData
-    if isinstance(entries, bytes):
-        entries = np.frombuffer(entries, "<u2" if len(entries) >= 2 * count else np.uint8)
-    places = np.clip(np.rint(values).astype(np.int64) - first, 0, count - 1)
-    return np.asarray(entries)[:count][places] / (2**bits - 1)
 
 
 def _as_looked_at(film: np.ndarray, dataset: Dataset) -> UInt8[np.ndarray, "height width"]:

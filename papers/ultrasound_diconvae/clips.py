@@ -13,11 +13,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped, UInt8
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, apply_rescale, apply_windowing
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing
 
-from common.data.dicom import SUFFIXES, begins_as_dicom, decoded, tags_of
+from common.data.dicom import (
+    SUFFIXES,
+    begins_as_dicom,
+    decoded,
+    looked_up,
+    padding_of,
+    tags_of,
+)
+from common.data.image_files import read_image
 from common.data.images import Window
-from common.data.raw import BadFile, read_jpeg, read_png, read_tiff, unreadable
+from common.data.raw import BadFile, unreadable
 from common.data.scans import in_8_bits
 from common.data.user_files import TIFF, Kinds
 from papers.ultrasound_diconvae.image import gray
@@ -32,6 +40,7 @@ TAGS = [
     *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored"),
     *("SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
     *("PlanarConfiguration", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence", "VOILUTSequence"),
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("SequenceOfUltrasoundRegions", "PixelSpacing", "ImagerPixelSpacing"),
     *COLORS,
@@ -62,8 +71,7 @@ def read(file: Path) -> Clip:
     end = KINDS.suffix(file).lower()
     if end in SUFFIXES or not end:
         return _read_dicom(file)
-    reader = read_tiff if end in TIFF else read_jpeg if end in JPEG else read_png
-    image = gray(reader(file))
+    image = gray(read_image(file))
     return Clip(_shown(image[None]), _whole(*image.shape))
 
 
@@ -72,11 +80,16 @@ def _read_dicom(file: Path) -> Clip:
     try:
         if "PixelData" not in dataset:
             raise BadFile("is a DICOM file without pixels, such as a report; give images")
-        frames_of = decoded(dataset, "its frames as PNG")
-        frames = _shown(np.stack([_gray(frame, dataset) for frame in frames_of]))
+        stored = list(decoded(dataset, "its frames as PNG"))
+        images = np.stack([_gray(frame, dataset) for frame in stored])
+        if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
+            return Clip(_shown(images), *_geometry(dataset))
+        padding = np.stack([padding_of(frame, dataset) for frame in stored])
+        inside = images[~padding]
+        frames = _shown(np.where(padding, inside.min() if inside.size else 0, images))
         if dataset.PhotometricInterpretation == "MONOCHROME1":
             frames = 255 - frames
-        return Clip(frames, *_geometry(dataset))
+        return Clip(np.where(padding, 0, frames).astype(np.uint8), *_geometry(dataset))
     except BadFile:
         raise
     except Exception as error:  # pydicom and its decoders each raise their own for a damaged file
@@ -91,13 +104,15 @@ def _gray(frame: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height wid
         return gray((colors >> excess).astype(np.uint8))
     if dataset.SamplesPerPixel > 1:
         return gray(frame)
+    values = apply_modality_lut(frame, dataset)
+    if "VOILUTSequence" in dataset:
+        return np.rint(255 * looked_up(values, dataset.VOILUTSequence[0])).astype(np.uint8)
     if "WindowWidth" in dataset and "WindowCenter" in dataset:
         ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
         low, high = apply_windowing(ends, dataset)
-        windowed = apply_windowing(apply_rescale(frame, dataset), dataset)
+        windowed = apply_windowing(values, dataset)
         return np.rint((windowed - low) * (255 / (high - low))).astype(np.uint8)
-    rescaled = apply_rescale(frame, dataset)
-    return frame if np.array_equal(rescaled, frame) else rescaled
+    return frame if np.array_equal(values, frame) else values
 
 
 def _shown(images: Shaped[np.ndarray, "frames height width"]) -> Frames:
@@ -118,7 +133,8 @@ def _geometry(dataset: Dataset) -> tuple[Window, tuple[float, float] | None]:
     if len(regions) == 1:
         window, mm = _box(regions[0], window), _centimeters(regions[0])
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        mm = mm or _size(*dataset.get(name, (0.0, 0.0)))
+        sides = np.atleast_1d(np.asarray(dataset.get(name, ()), float))
+        mm = mm or (_size(*sides) if len(sides) == 2 else None)
     return window, mm
 
 

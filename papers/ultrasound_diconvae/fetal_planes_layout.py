@@ -30,7 +30,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from common.data.raw import BadFile, existing, read_png
+from common.data.image_files import read_image
+from common.data.raw import BadFile, existing
 from common.errors import InputError
 from papers.ultrasound_diconvae.colors import Color, decode, read_labelmap
 from papers.ultrasound_diconvae.image import LabeledImage, read_gray, resize_image, resize_labels
@@ -144,7 +145,7 @@ def _pngs(folder: Path) -> list[Path]:
 
 def _rgb(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """Return a mask's colors; of a gray one all three channels are equal."""
-    mask = read_png(path)
+    mask = read_image(path)
     if mask.ndim == 2:
         mask = np.repeat(mask[..., None], 3, -1)
     if mask.dtype != np.uint8 or mask.ndim != 3 or mask.shape[2] != 3:

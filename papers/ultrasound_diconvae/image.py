@@ -10,8 +10,9 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from common.data.image_files import read_image
 from common.data.images import resize_area
-from common.data.raw import BadFile, read_png
+from common.data.raw import BadFile
 from papers.ultrasound_diconvae.config import Plane
 
 CLASSES = ("background", "brain", "CSP", "LV")  # by label: 0 to 3
@@ -44,7 +45,7 @@ def read_gray(path: Path) -> UInt8[np.ndarray, "height width"]:
 
     Raises `BadFile` for any other file.
     """
-    image = read_png(path)
+    image = read_image(path)
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
         raise BadFile(f"{path.name} is {image.dtype} {image.shape}, not gray or RGB of 8 bits")
     return gray(image)

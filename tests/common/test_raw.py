@@ -6,7 +6,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from common.data.raw import BadFile, number, read_nifti, read_table, read_tiff
+from common.data.image_files import read_image
+from common.data.raw import BadFile, number, read_table
+from common.data.volumes import read_turned
 from common.errors import InputError
 
 
@@ -35,10 +37,10 @@ def test_number_refuses(text, reason):
         number(text, "Age", 0.0, 120.0)
 
 
-def test_nifti_keeps_its_order_and_scale(tmp_path):
+def test_a_volume_without_a_place_keeps_its_order(tmp_path):
     volume = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "v.nii.gz")
-    np.testing.assert_array_equal(read_nifti(tmp_path / "v.nii.gz"), volume)
+    nibabel.save(nibabel.Nifti1Image(volume, None), tmp_path / "v.nii.gz")
+    np.testing.assert_array_equal(read_turned(tmp_path / "v.nii.gz", "LAS"), volume)
 
 
 def test_damaged_images_give_their_reason(tmp_path):
@@ -47,17 +49,17 @@ def test_damaged_images_give_their_reason(tmp_path):
     nibabel.save(nibabel.Nifti1Image(whole, np.eye(4)), path)
     path.write_bytes(path.read_bytes()[:-900])
     with pytest.raises(BadFile, match="cannot be read"):
-        read_nifti(path)
+        read_turned(path, "LAS")
     path.write_bytes(gzip.compress(b"not a volume"))
-    with pytest.raises(BadFile, match="cannot be read"):
-        read_nifti(path)
+    with pytest.raises(BadFile, match="is no NIfTI volume"):
+        read_turned(path, "LAS")
     nibabel.save(nibabel.Nifti1Image(whole[0], np.eye(4)), path)
     with pytest.raises(BadFile, match="has 2 dimensions"):
-        read_nifti(path)
+        read_turned(path, "LAS")
     whole[0, 0, 0] = np.inf
     nibabel.save(nibabel.Nifti1Image(whole, np.eye(4)), path)
     with pytest.raises(BadFile, match="not finite"):
-        read_nifti(path)
+        read_turned(path, "LAS")
     (tmp_path / "p.tif").write_bytes(b"II*\0")
     with pytest.raises(BadFile, match="cannot be read"):
-        read_tiff(tmp_path / "p.tif")
+        read_image(tmp_path / "p.tif")

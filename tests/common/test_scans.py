@@ -125,11 +125,11 @@ def _png_of_48_bits() -> bytes:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     {
-        "truncated": "bad.png: cannot be read",
+        "truncated": "bad.png: is damaged: the PNG image has no end",
         "truncated volume": "bad.nii.gz: cannot be read",
-        "transparent": "bad.png: has the shape (4, 4, 4)",
-        "16-bit colors": "bad.png: has three channels of 16 bits",
-        "not finite": "bad.tif: holds values that are not finite",
+        "transparent": "bad.png: is transparent in places",
+        "16-bit colors": "bad.png: has 16 bits and colors",
+        "not finite": "bad.tif: holds float32, or values that are not finite",
         "time series": "a volume has 3 axes, or 3 channels in a 4th",
         "flat affine": "bad.nii: has an affine that does not say how it lies",
     }.items(),

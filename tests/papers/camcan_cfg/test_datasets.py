@@ -143,7 +143,7 @@ def double(raw: Path) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated gzip": (truncate, "cannot be read"),
-    "not gzip": (lambda raw: file_of(raw, "CC001").write_text("x"), "cannot be read"),
+    "not gzip": (lambda raw: file_of(raw, "CC001").write_text("x"), "is no NIfTI volume"),
     "2-D": (lambda raw: save(file_of(raw, "CC001"), volume(1)[0]), "has 2 dimensions"),
     "4-D": (lambda raw: save(file_of(raw, "CC001"), volume(1)[..., None]), "has 4 dimensions"),
     "too thin": (lambda raw: save(file_of(raw, "CC001"), volume(1)[..., :3]), "3 axial slices"),

@@ -96,7 +96,7 @@ def test_a_lookup_table_comes_before_a_window(file, packed):
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "holds PALETTE COLOR"),
         ({"PixelData": None}, "without pixels"),
         ({"Rows": 400}, "cannot be read"),
-        ({"WindowCenter": 5, "WindowWidth": 0}, "cannot be read (ValueError"),
+        ({"WindowCenter": 5, "WindowWidth": 0}, "cannot be read (The (0028,1051) Window Width"),
     ],
 )
 def test_what_is_no_frontal_film_is_refused(file, fields, reason):

@@ -155,8 +155,8 @@ def test_images_of_any_kind_become_one_gray_frame(end, tmp_path):
         assert np.abs(found.frames[0].astype(int) - expected).max() <= tolerance
         assert found.mm is None
     if end != ".JPG":
-        clear = np.concatenate([COLORS[0], np.full((ROWS, COLUMNS, 1), 9, np.uint8)], -1)
-        np.testing.assert_array_equal(read(written(clear)).frames, GRAY[:1])
+        opaque = np.concatenate([COLORS[0], np.full((ROWS, COLUMNS, 1), 255, np.uint8)], -1)
+        np.testing.assert_array_equal(read(written(opaque)).frames, GRAY[:1])
         deep = read(written(IMAGE.astype(np.uint16) * 200)).frames[0]
         scaled = IMAGE * (255 / np.percentile(IMAGE, 99.9))
         assert np.abs(deep - np.minimum(scaled, 255)).max() <= 1
@@ -210,10 +210,10 @@ def test_other_bad_images_have_a_reason(tmp_path):
     for name in ("a.png", "a.jpg"):
         imageio.imwrite(tmp_path / name, noise)
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:900])
-        with pytest.raises(BadFile, match="cannot be read"):
+        with pytest.raises(BadFile, match=r"is damaged: the .* has no end"):
             read(tmp_path / name)
     tifffile.imwrite(tmp_path / "many.tif", np.zeros((7, 20, 30), np.uint8))
-    with pytest.raises(BadFile, match=r"has the shape \(7, 20, 30\)"):
+    with pytest.raises(BadFile, match="holds 7 images"):
         read(tmp_path / "many.tif")
     tifffile.imwrite(tmp_path / "nan.tif", np.full((4, 4), np.nan, np.float32))
     with pytest.raises(BadFile, match="not finite"):

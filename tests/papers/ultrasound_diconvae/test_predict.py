@@ -260,7 +260,9 @@ def test_bad_files_stop_everything_before_anything_is_written(run, by_gray, tmp_
     imageio.imwrite(source / "1.png", head(32, 48))
     (source / "2.png").write_bytes((source / "1.png").read_bytes()[:60])
     (source / "letter.dcm").write_text("a letter")
-    with pytest.raises(InputError, match=r"2 bad.*\n  2.png: cannot.*\n  letter.dcm: is no DICOM"):
+    with pytest.raises(
+        InputError, match=r"2 bad.*\n  2.png: is damaged.*\n  letter.dcm: is no DICOM"
+    ):
         predict(run, source, out)
     assert not out.exists()
     assert [row["file"] for row in predict(run, source, out, skip_bad=True)] == ["1.png"]
