@@ -3,54 +3,66 @@ set positional-arguments := true
 
 # uv makes the locked environment on first use, also from within an activated one that has only uv
 unexport VIRTUAL_ENV
-python := "uv run --frozen python"
+export PYTHONPATH := justfile_directory()  # commands run where they are given, and so do paths count
+python := "uv run --frozen --project '" + justfile_directory() + "' python -P"
 
 _default:
     @just --list --unsorted
 
 # replicate a study: just replicate camcan [experiment] [--raw DIR] [--set a.b=c] …
+[no-cd]
 replicate *arguments:
     @{{ python }} -m papers replicate "$@"
 
 # studies and experiments: what each needs and how long it takes
+[no-cd]
 list *arguments:
     @{{ python }} -m papers list "$@"
 
 # check and prepare a published data set: just data camcan --raw DIR
+[no-cd]
 data *arguments:
     @{{ python }} -m papers data "$@"
 
 # reported numbers against ours
+[no-cd]
 compare *arguments:
     @{{ python }} -m papers compare "$@"
 
 # regenerate committed results in a scratch folder and compare
+[no-cd]
 verify *arguments:
     @{{ python }} -m papers verify "$@"
 
 # tables and figures again from the committed metrics
+[no-cd]
 render *arguments:
     @{{ python }} -m papers render "$@"
 
 # trained networks on your own scans: just predict lgg --checkpoint DIR --input PATH --out DIR
+[no-cd]
 predict *arguments:
     @{{ python }} -m papers predict "$@"
 
 # new images from a trained model: just sample rare --label pneumothorax --side left --count 20 --out DIR
+[no-cd]
 sample *arguments:
     @{{ python }} -m papers sample "$@"
 
 # an image again from its lineage, to the byte: just regenerate LINEAGE.json
+[no-cd]
 regenerate *arguments:
     @{{ python }} -m papers regenerate "$@"
 
 # pretrained weights: what is here; just weights --fetch [NAME], --verify, --add NAME PATH, --remove NAME
+[no-cd]
 weights *arguments:
     @{{ python }} -m papers weights "$@"
 
 # the review desk of rare_disease_controlnet: just desk [--demo] [--database URL] [--storage s3://…] | worker | …
+[no-cd]
 desk *arguments:
-    @uv run --frozen --extra desk python -m papers.rare_disease_controlnet.desk "$@"
+    @{{ replace(python, "--frozen", "--frozen --extra desk") }} -m papers.rare_disease_controlnet.desk "$@"
 
 # the locked environment with more: just install --extra cuda, or tpu, bm3d
 install *arguments:

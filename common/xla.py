@@ -35,7 +35,9 @@ def configure() -> None:
     float32: a GPU or TPU would round their inputs to TF32 or bfloat16 by default, and the CPU's
     programs are the same with and without. Operations on a GPU are deterministic. Programs are kept
     in `paths.compilation()`, however quickly they compile: an evaluation has hundreds of them.
+    Numbers have 32 bits, also where the user has JAX use 64: the checkpoints would be others.
     """
+    os.environ["JAX_ENABLE_X64"] = "0"
     flags = os.environ.get("XLA_FLAGS", "")
     if not _is_set(_EXPERIMENTAL, flags) and _accepted(_EXPERIMENTAL):
         flags = f"{flags} {_EXPERIMENTAL}".strip()

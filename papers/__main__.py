@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from common import xla
-from common.errors import InputError, UserError, nearest
+from common.errors import InputError, UserError, nearest, of_system
 from common.pipeline import commands
 from common.pipeline.commands import Outcome
 from common.pipeline.process import prepare_process
@@ -23,6 +25,7 @@ from papers.arguments import Parser
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    show_anything()
     try:
         options = parse(words)
         if getattr(options, "study", None):
@@ -46,11 +49,26 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
         return 130
+    except Exception as error:
+        if (refused := of_system(error)) is None:
+            raise
+        print(f"error: {refused}", file=sys.stderr)
+        return refused.status
+
+
+def show_anything() -> None:
+    """Have what a terminal or log cannot show written as an escape, instead of failing there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed arguments; an optional position may also come after the flags."""
     whole = parser()
+    for word in sys.argv[1:] if words is None else words:
+        if not word.isprintable() and any(unicodedata.category(one) == "Cc" for one in word):
+            raise InputError(f"argument {word!r}: has characters that control a terminal")
     options, left = whole.parse_known_args(words)
     if "flags" in options:  # the study's own, which it reads
         options.flags, left = left, []

@@ -17,8 +17,11 @@ def digest(value: Any) -> str:
 
 
 def files_digest(files: Iterable[Path]) -> str:
-    """Return the digest of the files' names and contents: the same wherever they lie."""
-    return digest(sorted((path.name, sha256(path)) for path in files))
+    """Return the digest of the files' names and contents: the same wherever they lie.
+
+    A file that cannot be read counts as such; whoever reads the data set says so.
+    """
+    return digest(sorted((path.name, _sha256(path)) for path in files))
 
 
 def content_hash(examples: Mapping[str, Mapping[str, Any]]) -> str:
@@ -34,3 +37,10 @@ def content_hash(examples: Mapping[str, Mapping[str, Any]]) -> str:
             total.update(f"{key}\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
             total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"

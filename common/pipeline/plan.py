@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from common.errors import InputError, nearest
+from common.results import folder as results
 from common.study import config as configs
 from common.study import experiment as experiments
 from common.study import raw as raw_data
@@ -74,8 +75,7 @@ def plan(
         raise InputError(
             f"--out {out}: holds the results of {experiment} itself, this is a variant"
         )
-    if run.out.exists() and not run.out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
+    results.check_out(run.out, study.name, experiment)
     return run
 
 

@@ -19,6 +19,7 @@ def prepare_process() -> None:
     xla.configure()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's own is not there, and figures are files
     for name in ("absl", "orbax", "tensorflow_datasets", "jax._src.distributed"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

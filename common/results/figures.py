@@ -12,8 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from common.files import write_atomic
+
+matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 
 COLORS = ("#1f5fa8", "#c8501e", "#3a8a4d")
 
@@ -56,6 +59,9 @@ def save(figure: Figure, path: Path) -> None:
 def png(figure: Figure) -> bytes:
     """Return a figure, and close it, as a PNG whose bytes depend on nothing but the figure."""
     content = io.BytesIO()
+    for text in figure.findobj(Text):
+        if "\\" not in text.get_text():  # a $ in somebody's name is no formula, ticks' powers are
+            text.set_parse_math(False)
     figure.savefig(content, format="png", dpi=110, metadata={"Software": None}, facecolor="white")
     plt.close(figure)
     return content.getvalue()

@@ -1,10 +1,12 @@
 """A results folder: ``metrics.json``, ``manifest.json``, ``samples.npz``, ``tables``, ``figures``.
 
-A folder without ``manifest.json`` is no result: that file is taken away first and written last.
+A folder without ``manifest.json`` is no result.
 """
 
 import json
+import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from common.files import write_atomic
 
 FILES = ("metrics.json", "samples.npz")
 FOLDERS = ("tables", "figures")
+KINDS = (".png", ".csv", ".md")  # of files in them that are made here
+COMING, COME = ".coming", ".come"  # results on their way into a folder, in part and all of them
 
 
 def committed(study: Path) -> list[Path]:
@@ -51,22 +55,77 @@ def manifest(results: Path) -> dict[str, Any]:
     Raises:
         InputError: it holds no finished results.
     """
+    recover(results)
     try:
         return json.loads((results / "manifest.json").read_text())
     except FileNotFoundError:
         raise InputError(f"{results}: no results here; run replicate first") from None
 
 
+def check_out(out: Path, study: str, experiment: str) -> None:
+    """Raise `InputError` unless results of an experiment may be written to `out`.
+
+    That is where it is new or empty, or holds results of the same experiment, and can be written.
+    """
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"--out {out}: is a link to nothing; choose another folder")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; give a folder")
+    recover(out)
+    if out.is_dir() and any(out.iterdir()):
+        try:
+            found = json.loads((out / "manifest.json").read_text())
+            holds = found["study"], found["experiment"]
+        except (OSError, ValueError, LookupError, TypeError):
+            raise InputError(
+                f"--out {out}: holds files that are no results of this program, which would be "
+                "mixed up or lost; give a new or an empty folder"
+            ) from None
+        if holds != (study, experiment):
+            raise InputError(
+                f"--out {out}: holds results of {' '.join(map(str, holds))}, these are of {study} "
+                f"{experiment}; give another folder"
+            )
+    below = next(folder for folder in (out, *out.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=below):
+            os.lstat(out)
+    except FileNotFoundError:
+        pass  # it is made when it is needed
+    except OSError as error:
+        raise InputError(
+            f"--out {out}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+
+
 def install(built: Path, out: Path) -> None:
-    """Move finished results from `built` to `out`, whose manifest vanishes first and comes last."""
+    """Move finished results from `built` to `out`, whose own results are whole until these are.
+
+    They are copied beside what is there, which then takes one rename; the rest can be done by
+    whoever comes next, see `recover`. Files of other kinds in the folder stay.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest.json").unlink(missing_ok=True)
-    for name in FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in FILES:
-        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / COMING, ignore_errors=True)
     for path in sorted(built.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
-            write_atomic(out / path.relative_to(built), path.read_bytes())
-    write_atomic(out / "manifest.json", (built / "manifest.json").read_bytes())
+        if path.is_file():
+            write_atomic(out / COMING / path.relative_to(built), path.read_bytes())
+    recover(out)
+    os.replace(out / COMING, out / COME)
+    recover(out)
     shutil.rmtree(built)
+
+
+def recover(out: Path) -> None:
+    """Put results into their places that are all there, where a process ended before it could."""
+    come = out / COME
+    if not come.is_dir():
+        return
+    new = {path.relative_to(come) for path in come.rglob("*") if path.is_file()}
+    for name in FOLDERS:
+        for old in (out / name).rglob("*"):
+            if old.suffix in KINDS and old.relative_to(out) not in new:
+                old.unlink()
+    for path in sorted(new, key=lambda path: path == Path("manifest.json")):
+        write_atomic(out / path, (come / path).read_bytes())
+    os.replace(come, out / COMING)  # which is none any more
+    shutil.rmtree(out / COMING)

@@ -14,6 +14,7 @@ from common.files import write_atomic
 from common.results.metrics_file import value_at
 
 MISSING = "–"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,15 @@ def write(table: Table, folder: Path, name: str) -> None:
 
 def markdown(table: Table) -> str:
     """Return the table in Markdown, numbers rounded, spreads as mean ± standard deviation."""
-    body = [[text(cell, table.digits).replace("|", "\\|") for cell in row] for row in table.rows]
+    body = [[escaped(text(cell, table.digits)) for cell in row] for row in table.rows]
     lines = [list(table.columns), ["---"] * len(table.columns), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """Return a text as a cell of Markdown: no bar ends it, and nothing in it becomes HTML."""
+    text = text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return text.replace("\r", " ")
 
 
 def comma_separated(table: Table) -> str:
@@ -110,4 +117,9 @@ def _decimals(value: float, digits: int) -> int:
 def _exact(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.9g}" if math.isfinite(cell) else ""
-    return "" if cell is None else str(cell)
+    return "" if cell is None else as_text(str(cell))
+
+
+def as_text(cell: str) -> str:
+    """Return a text as a cell of CSV that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell[:1] in FORMULA else cell
