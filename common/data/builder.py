@@ -19,6 +19,7 @@ from common.errors import InputError
 from common.files import write_atomic
 
 RECORD = "prepared.json"  # written last: a folder that has it is whole
+_OURS, _OF_RECORDS = ("dataset_info.json", "features.json"), ".array_record"  # what TFDS writes
 
 
 class ExampleBuilder(  # type: ignore[call-arg]
@@ -86,25 +87,40 @@ def prepare_once(
 
     `identity` names what the folder must have been made from; of a folder made from anything else
     nothing is kept. `folder` appears under its name only when it is whole, record and all; what
-    a killed preparation leaves is thrown away by the next, and processes take turns.
+    a killed preparation leaves is thrown away by the next, and processes take turns. One whose
+    record is gone or damaged is made again.
     Raises `InputError` where `folder` is there and is something else.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
-        if folder.exists():  # then it is whole, or none of ours
-            if not (folder / RECORD).exists():
-                raise InputError(f"{folder}: is not a prepared data set, choose another folder")
-            record = json.loads((folder / RECORD).read_text())
-            if identity.items() <= record["identity"].items():
-                return record
-        draft = folder.parent / f".{folder.name}.incomplete"
+        record = _record(folder) if folder.exists() else None
+        if record and identity.items() <= record["identity"].items():
+            return record
+        draft, old = (folder.parent / f".{folder.name}.{end}" for end in ("incomplete", "old"))
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         try:
             record = {**make(draft), "identity": dict(identity)}
             write_atomic(draft / RECORD, json.dumps(record, indent=1))
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():  # under another name first: half of it must not bear this one
+                shutil.rmtree(old, ignore_errors=True)
+                os.replace(folder, old)
             os.replace(draft, folder)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return record
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    """Return the record of a prepared folder, None where it is gone or damaged."""
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        if isinstance(record["identity"], dict):
+            return record
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name not in (RECORD, *_OURS) and _OF_RECORDS not in path.name:
+            raise InputError(f"{folder}: is not a prepared data set, choose another folder")
+    return None

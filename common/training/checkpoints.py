@@ -1,9 +1,11 @@
 """Checkpoints: state, data iterator and step together, through Orbax.
 
 `FOLDER/<step>/state` holds the leaves of the state one after another, in one array a dtype, and
-`FOLDER/<step>/record` their names and shapes, the iterator's position, the metrics and whatever
-else the loop carries, as JSON. One array a dtype because Orbax takes more than a millisecond a
-leaf: 0.9 s for the 600 leaves of a small U-Net with Adam, which take a fifth of that packed.
+`FOLDER/<step>/record` their names and shapes, the iterator's position, the metrics, which step is
+the best so far, and whatever else the loop carries, as JSON; and a digest of each array and of the
+record itself, since no other checksum tells a flipped bit (0.1 s for 100 MB). One array a dtype
+because Orbax takes more than a millisecond a leaf: 0.9 s for the 600 leaves of a small U-Net with
+Adam, which take a fifth of that packed.
 
 Orbax writes into a folder of another name and renames it when all is there, so a folder named by
 a step is whole, whenever the process was killed. Which ones to keep is decided here and not by
@@ -11,6 +13,8 @@ Orbax's CheckpointManager, which deletes a folder in place, so that a kill leave
 bears a step's name, and which cannot pass over a checkpoint that the disk has damaged.
 """
 
+import hashlib
+import json
 import math
 import shutil
 import warnings
@@ -29,6 +33,7 @@ from common.errors import InputError
 from common.training.finite import Diverged
 from common.training.packing import Leaf, describe, pack, unpack
 
+VERSION = 2  # of what is written here
 _DELETED = ".deleted-"
 
 
@@ -72,7 +77,10 @@ class Checkpoints:
             ),
             multiprocessing_options=alone,
         )
-        self._values = {step: self._value(self._metrics(step)) for step in self.steps()}
+        self._values: dict[int, float | None] = {}  # by step; None: its record is damaged
+        for step in self.steps():
+            metrics = self._metrics(step)
+            self._values[step] = None if metrics is None else self._value(metrics)
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, in ascending order."""
@@ -104,12 +112,18 @@ class Checkpoints:
         for array in arrays.values():
             if jnp.issubdtype(array.dtype, jnp.inexact) and not np.isfinite(array).all():
                 raise Diverged(step, self.last_good(), "the training state is not finite")
+        self._values[step] = self._value(metrics)
+        known = [one for one in self._values if one <= step]
         record = {
+            "version": VERSION,
+            "digests": {dtype: _digest(array) for dtype, array in arrays.items()},
+            "best": [self._best, self._sign, self._best_step(known)],
             "leaves": describe(state),
             "iterator": dict(iterator),
             "metrics": {name: float(value) for name, value in metrics.items()},
             "extra": dict(extra or {}),
         }
+        record["digest"] = _digest_of_record(record)
         self._writer.save(
             self.folder / str(step),
             args=ocp.args.Composite(
@@ -117,7 +131,6 @@ class Checkpoints:
             ),
             force=True,  # over one that was passed over as damaged
         )
-        self._values[step] = self._value(metrics)
         if jax.process_index() == 0:
             self._prune(step)
 
@@ -126,11 +139,14 @@ class Checkpoints:
 
         The state comes back with the structure, the shapes and the shardings of `template`, which
         may be arrays or `jax.ShapeDtypeStruct`s, on any number of devices. A damaged checkpoint
-        is passed over with a warning. Raises `InputError` where another model wrote it.
+        is passed over with a warning. Raises `InputError` where another model or version wrote it,
+        and where the best one so far is damaged: without it the training would end with another.
         """
         for step in reversed(self.steps()):
             try:
                 record, arrays = self._read(step)
+            except InputError:
+                raise
             except Exception as error:
                 first = str(error).partition("\n")[0]
                 warnings.warn(
@@ -138,6 +154,7 @@ class Checkpoints:
                     stacklevel=2,
                 )
             else:
+                self._check_best(record, step)
                 return self._restored(step, record, arrays, template)
         return None
 
@@ -148,41 +165,77 @@ class Checkpoints:
         """
         if self._best is None:
             raise ValueError("Checkpoints was made without the name of a metric to judge by")
-        step = self._best_step(self.steps())
-        if step is None:
+        steps = self.steps()
+        for one in steps:
+            if self._values.get(one) is None:
+                raise self._damaged(one)
+        if (step := self._best_step(steps)) is None:
             return None
         try:
             record, arrays = self._read(step)
+            self._check_best(self._record(steps[-1]), steps[-1])
+        except InputError:
+            raise
         except Exception as error:
-            raise InputError(
-                f"best checkpoint {self.folder / str(step)} is damaged: "
-                f"delete {self.folder} and train again"
-            ) from error
+            raise self._damaged(step) from error
         return self._restored(step, record, arrays, template)
+
+    def _check_best(self, record: Mapping[str, Any], step: int) -> None:
+        """Raise `InputError` unless the checkpoint is there that this one calls the best."""
+        metric, sign, best = record["best"]
+        if (metric, sign) != (self._best, self._sign) or best in (None, step):
+            return
+        if self._values.get(best) is None or not (self.folder / str(best)).is_dir():
+            raise self._damaged(best)
+
+    def _damaged(self, step: int) -> InputError:
+        return InputError(
+            f"best checkpoint {self.folder / str(step)} is damaged or gone: "
+            f"delete {self.folder} and train again"
+        )
 
     def _read(self, step: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the record and the packed state; raises whatever a damaged file leads to."""
-        path = self.folder / str(step)
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(), record=ocp.args.JsonRestore())
-        read = self._reader.restore(path, args=args)
-        return read["record"], read["state"]
+        args = ocp.args.Composite(state=ocp.args.StandardRestore())
+        record = self._record(step)
+        arrays = self._reader.restore(self.folder / str(step), args=args)["state"]
+        if {dtype: _digest(array) for dtype, array in arrays.items()} != record["digests"]:
+            raise ValueError("its arrays are not those that were written")
+        return record, arrays
+
+    def _record(self, step: int) -> dict[str, Any]:
+        """Return the record of a checkpoint; raises whatever a damaged file leads to.
+
+        Raises `InputError` where another version of the program wrote it.
+        """
+        args = ocp.args.Composite(record=ocp.args.JsonRestore())
+        record = self._reader.restore(self.folder / str(step), args=args)["record"]
+        if record.get("version") != VERSION:
+            raise InputError(
+                f"checkpoint {self.folder / str(step)} was written by another version of this "
+                f"program; delete {self.folder} to train anew"
+            )
+        if record["digest"] != _digest_of_record(record):
+            raise ValueError("its record is not the one that was written")
+        return record
 
     def _restored(
         self, step: int, record: dict[str, Any], arrays: dict[str, np.ndarray], template: PyTree
     ) -> Restored:
-        if difference := _difference(record.pop("leaves"), describe(template)):
+        if difference := _difference(record["leaves"], describe(template)):
             raise InputError(
                 f"checkpoint {self.folder / str(step)} was written by another model: "
                 f"{difference}; delete {self.folder} to train anew"
             )
-        return Restored(step, unpack(arrays, template), **record)
+        kept = {name: record[name] for name in ("iterator", "metrics", "extra")}
+        return Restored(step, unpack(arrays, template), **kept)
 
-    def _metrics(self, step: int) -> dict[str, float]:
-        args = ocp.args.Composite(record=ocp.args.JsonRestore())
+    def _metrics(self, step: int) -> dict[str, float] | None:
+        """Return a checkpoint's metrics, None where its record is damaged: the restores say so."""
         try:
-            return self._reader.restore(self.folder / str(step), args=args)["record"]["metrics"]
-        except Exception:  # damaged: the restores say so
-            return {}
+            return self._record(step)["metrics"]
+        except Exception:
+            return None
 
     def _value(self, metrics: Mapping[str, SupportsFloat]) -> float:
         """Return what is least for the best checkpoint, infinity where the metric is missing."""
@@ -190,7 +243,8 @@ class Checkpoints:
         return math.inf if math.isnan(value) else value
 
     def _best_step(self, steps: list[int]) -> int | None:
-        ranked = [(self._values[step], step) for step in steps if step in self._values]
+        values = ((self._values.get(step), step) for step in steps)
+        ranked = [(value, step) for value, step in values if value is not None]
         value, step = min(ranked, default=(math.inf, 0))
         return None if value == math.inf else step
 
@@ -217,3 +271,13 @@ def _difference(saved: list[Leaf], ours: list[Leaf]) -> str | None:
     if len(saved) != len(ours):
         return f"{len(saved)} arrays there, {len(ours)} here"
     return None
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8), digest_size=16).hexdigest()
+
+
+def _digest_of_record(record: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in record.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -229,6 +229,22 @@ def test_a_folder_is_made_once_for_one_identity(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["file2", builder.RECORD]
 
 
+@pytest.mark.parametrize("record", [None, "", "{}", "[1]", '{"identity": 3}'])
+def test_a_prepared_folder_whose_record_is_gone_or_damaged_is_made_again(tmp_path, record):
+    def make(draft):
+        (draft / "set").mkdir()
+        (draft / "set" / "set-train.array_record-00000-of-00001").write_text("x")
+        return {"n": 1}
+
+    folder = tmp_path / "set-1"
+    whole = builder.prepare_once(folder, {"config": "a"}, make)
+    (folder / builder.RECORD).unlink()
+    if record is not None:
+        (folder / builder.RECORD).write_text(record)
+    assert builder.prepare_once(folder, {"config": "a"}, make) == whole
+    assert sorted(path.name for path in folder.iterdir()) == [builder.RECORD, "set"]
+
+
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "mine").touch()
     with pytest.raises(InputError, match="is not a prepared data set"):

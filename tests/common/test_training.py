@@ -203,7 +203,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, part, how):
     assert checkpoints.steps() == [3]
     assert_equal(checkpoints.restore_best(example()).state, example(3))
     damage(tmp_path / "3", "state")
-    with pytest.raises(InputError, match="3 is damaged: delete"):
+    with pytest.raises(InputError, match="3 is damaged or gone: delete"):
         checkpoints.restore_best(example())
 
 
