@@ -69,7 +69,7 @@ def image_of(content: bytes) -> Shaped[np.ndarray, "height width *channels"]:
     except BadFile:
         raise
     except UnidentifiedImageError:
-        raise BadFile("is damaged, or an image of a kind that is not read here") from None
+        raise BadFile("cannot be read: it is damaged, or of a kind that is not read here") from None
     except Image.DecompressionBombError:
         raise BadFile("says that it has more pixels than any scan; it is not read") from None
     except Exception as error:  # as many kinds of error as there are ways to damage an image
@@ -93,7 +93,7 @@ def content_of(path: Path, kinds: Sequence[str] = (PNG, JPEG, TIFF)) -> bytes:
     if kind == PNG:
         _check_png(content)
     elif kind == JPEG and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise BadFile("is damaged: the JPEG image has no end; copy it again")
+        raise BadFile("cannot be read: the JPEG image has no end; copy it again")
     return content
 
 
@@ -123,7 +123,7 @@ def _check_png(content: bytes) -> None:
     """Raise `BadFile` unless every chunk has its CRC and the last one is the end."""
     for name, data, crc in _chunks(content):
         if zlib.crc32(data, zlib.crc32(name)) != crc:
-            raise BadFile(f"is damaged: the CRC of its chunk {_printable(name)} is wrong")
+            raise BadFile(f"cannot be read: the CRC of its chunk {_printable(name)} is wrong")
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
@@ -138,7 +138,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
         if name == b"IEND":
             return
         place = end + 4
-    raise BadFile("is damaged: the PNG image has no end; copy it again")
+    raise BadFile("cannot be read: the PNG image has no end; copy it again")
 
 
 def _printable(name: bytes) -> str:

@@ -9,6 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from common.data.image_files import JPEG as JPEG_IMAGE
+from common.data.image_files import PNG as PNG_IMAGE
+from common.data.image_files import content_of
 from common.data.images import cut, resize_area
 from common.data.raw import BadFile, unreadable
 from papers.rare_disease_controlnet import dicom
@@ -49,7 +52,7 @@ def read_gray(path: Path) -> UInt8[np.ndarray, "height width"]:
     Transparency does not count. Raises `BadFile` for more than 8 bits, and for colors.
     """
     try:
-        content = path.read_bytes()
+        content = content_of(path, (PNG_IMAGE, JPEG_IMAGE))
         if content.startswith(SIGNATURE) and content[24:25] == b"\x10":
             raise BadFile("has 16 bits a pixel; save it with 8, or give the DICOM file")
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as opened:

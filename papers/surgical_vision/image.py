@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from common.data.image_files import content_of
 from common.data.raw import BadFile, unreadable
 
-HEIC = (".heic", ".heif")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", *HEIC)
+HEIC, WEBP = (".heic", ".heif"), ".webp"
+SUFFIXES = (".jpg", ".jpeg", ".png", WEBP, ".tif", ".tiff", *HEIC)
 DEEP = ("I", "F")  # how the modes of more than 8 bits begin: Pillow would cut these off at 255
 
 Photo = UInt8[np.ndarray, "height width 3"]
@@ -24,9 +25,9 @@ def read_photo(path: Path) -> Photo:
     Raises `BadFile` where it cannot be read, and for gray images of more than 8 bits.
     """
     try:
-        content = path.read_bytes()
         if path.suffix.lower() in HEIC:
-            return _heic(content)
+            return _heic(path.read_bytes())
+        content = path.read_bytes() if path.suffix.lower() == WEBP else content_of(path)
         with Image.open(io.BytesIO(content)) as image:
             if image.mode.startswith(DEEP):
                 raise BadFile("has more than 8 bits a pixel; save it with 8")

@@ -210,7 +210,7 @@ def test_other_bad_images_have_a_reason(tmp_path):
     for name in ("a.png", "a.jpg"):
         imageio.imwrite(tmp_path / name, noise)
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:900])
-        with pytest.raises(BadFile, match=r"is damaged: the .* has no end"):
+        with pytest.raises(BadFile, match=r"cannot be read: the .* has no end"):
             read(tmp_path / name)
     tifffile.imwrite(tmp_path / "many.tif", np.zeros((7, 20, 30), np.uint8))
     with pytest.raises(BadFile, match="holds 7 images"):
@@ -245,3 +245,56 @@ def test_nothing_that_names_a_patient_is_ever_read(tmp_path, monkeypatch):
     keywords = {element.keyword for element in dataset}
     assert {"PixelData", "Rows"} <= keywords <= set(TAGS)
     assert not keywords & set(SECRETS)
+
+
+def group(name: str, **fields: object) -> Dataset:
+    """Return a functional group that holds a sequence of one item."""
+    item, whole = Dataset(), Dataset()
+    for field, value in fields.items():
+        setattr(item, field, value)
+    setattr(whole, name, [item])
+    return whole
+
+
+DEEP = CLIP.astype(np.uint16) * 16
+WINDOW = {"WindowCenter": 2048, "WindowWidth": 4096}
+
+
+def test_an_enhanced_file_shows_what_the_same_tags_at_the_root_say(tmp_path):
+    shared = group("PixelMeasuresSequence", PixelSpacing=[0.1, 0.2])
+    shared.FrameVOILUTSequence = group("FrameVOILUTSequence", **WINDOW).FrameVOILUTSequence
+    enhanced = read(write(tmp_path / "e.dcm", DEEP, SharedFunctionalGroupsSequence=[shared]))
+    plain = read(write(tmp_path / "p.dcm", DEEP, PixelSpacing=[0.1, 0.2], **WINDOW))
+    np.testing.assert_array_equal(enhanced.frames, plain.frames)
+    assert enhanced.mm == plain.mm == (0.1, 0.2)
+
+
+def test_frames_that_are_shown_differently_are_refused(tmp_path):
+    groups = [group("FrameVOILUTSequence", WindowCenter=c, WindowWidth=99) for c in (1, 2, 3)]
+    file = write(tmp_path / "e.dcm", DEEP, PerFrameFunctionalGroupsSequence=groups)
+    with pytest.raises(BadFile, match="frames of different WindowCenter"):
+        read(file)
+
+
+def test_a_lookup_table_is_applied(tmp_path):
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [256, 0, 8], bytes(range(255, -1, -1))
+    file = write(tmp_path / "l.dcm", 255 - IMAGE, VOILUTSequence=[table])
+    np.testing.assert_array_equal(read(file).frames[0], IMAGE)
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_black_and_does_not_count_in_the_scaling(tmp_path, kind):
+    padded, tissue = DEEP[0].copy(), DEEP[0][4:]
+    padded[:4] = 65535
+    found = read(write(tmp_path / "p.dcm", padded, kind, PixelPaddingValue=65535)).frames[0]
+    alone = read(write(tmp_path / "a.dcm", tissue, kind)).frames[0]
+    assert not found[:4].any()
+    assert np.abs(found[4:].astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize("spacing", [[0.1], [0.1] * 3])
+def test_a_spacing_of_other_than_two_numbers_is_none(tmp_path, spacing):
+    file = write(tmp_path / "s.dcm", IMAGE)
+    rewritten(file, lambda dataset: dataset.add_new(0x00280030, "DS", spacing))
+    assert read(file).mm is None
