@@ -128,7 +128,7 @@ REFUSED = {
     ),
     "huge": (
         written(GRAY).replace(struct.pack(">II", 30, 20), struct.pack(">II", 60000, 60000)),
-        "damaged",
+        "the CRC of its chunk 'IHDR'",
     ),
 }
 
