@@ -183,7 +183,9 @@ def compare_metrics(
 ) -> Numbers:
     """Name every metric that lies further off than the first tolerance whose pattern fits it.
 
-    A number whose tolerance would let zero or its double pass is held to it and not counted as
+    Where there are tolerances, what is compared is a number's mean over the seeds: on another
+    platform a short training of a seed is another draw, of which only the mean is the same. A
+    number whose tolerance would let zero or its double pass is held to it and not counted as
     compared.
 
     Args:
@@ -193,16 +195,20 @@ def compare_metrics(
     """
     found: list[str] = []
     compared, unjudged = 0, Counter[str]()
-    for seed in sorted({*committed["seeds"], *fresh["seeds"]}, key=int):
-        old, new = (
-            metrics_file.flatten(content["seeds"].get(seed, {})) for content in (committed, fresh)
-        )
+    before, after = (
+        {f"seed {seed}": metrics_file.flatten(values) for seed, values in content["seeds"].items()}
+        for content in (committed, fresh)
+    )
+    if tolerances and set(before) == set(after):
+        before, after = with_means(before, after), with_means(after, before)
+    for of in sorted({*before, *after}):
+        old, new = before.get(of, {}), after.get(of, {})
         for name in sorted({*old, *new}):
             a, b = old.get(name, "absent"), new.get(name, "absent")
             tolerance = tolerance_of(name, tolerances)
             both = name in old and name in new
             if not (both and tolerance.skip) and not _near(a, b, tolerance):
-                found.append(f"metrics.json: seed {seed}: {name}: {a} committed, {b} now")
+                found.append(f"metrics.json: {of}: {name}: {a} committed, {b} now")
             if tolerance.skip or (_is_number(a) and not tolerance.judges(a)):
                 unjudged[tolerance.skip or TOO_SMALL] += 1
             else:
@@ -214,6 +220,20 @@ def tolerance_of(name: str, tolerances: Sequence[Tolerance]) -> Tolerance:
     """Return the first tolerance whose pattern fits a metric's path, or none at all."""
     fitting = (one for one in tolerances if fnmatch.fnmatchcase(name, one.pattern))
     return next(fitting, Tolerance(name))
+
+
+def with_means(
+    seeds: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the metrics with each number that all seeds of both have as its mean over them."""
+    rows = [*seeds.values(), *others.values()]
+    shared = {name for name in rows[0] if all(_is_number(row.get(name)) for row in rows)}
+    means = {name: float(np.mean([row[name] for row in seeds.values()])) for name in shared}
+    rest = {
+        of: {name: value for name, value in row.items() if name not in shared}
+        for of, row in seeds.items()
+    }
+    return {"mean": means, **rest}
 
 
 def _near(a: Any, b: Any, tolerance: Tolerance) -> bool:
