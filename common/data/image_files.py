@@ -154,8 +154,8 @@ def _by_pillow(content: bytes) -> Shaped[np.ndarray, "height width *channels"]:
         )
     with Image.open(io.BytesIO(content), formats=(PNG, JPEG, TIFF)) as opened:
         _check_size(opened.width, opened.height, len(opened.getbands()))
-        if getattr(opened, "n_frames", 1) != 1:
-            raise BadFile(f"holds {opened.n_frames} images; save each as a file of its own")
+        if (frames := getattr(opened, "n_frames", 1)) != 1:
+            raise BadFile(f"holds {frames} images; save each as a file of its own")
         image = ImageOps.exif_transpose(opened)
         gray = image.mode in _GRAY
         if image.mode in _ALPHA or (image.mode not in _NUMBERS and image.has_transparency_data):
@@ -186,7 +186,7 @@ def _tiff(content: bytes) -> Shaped[np.ndarray, "height width *channels"]:
     try:
         return _by_pillow(content)
     except UnidentifiedImageError:
-        packed = page.compression.name
+        packed = getattr(page.compression, "name", page.compression)
         raise BadFile(f"is packed by {packed}, which is not read here; save it unpacked") from None
 
 

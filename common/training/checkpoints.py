@@ -274,7 +274,8 @@ def _difference(saved: list[Leaf], ours: list[Leaf]) -> str | None:
 
 
 def _digest(array: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8), digest_size=16).hexdigest()
+    content = np.ascontiguousarray(array).view(np.uint8).data
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _digest_of_record(record: Mapping[str, Any]) -> str:
