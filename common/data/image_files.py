@@ -89,7 +89,7 @@ def content_of(path: Path, kinds: Sequence[str] = (PNG, JPEG, TIFF)) -> bytes:
     kind = kind_of(content)
     if kind not in kinds:
         what = f"a {kind} image" if kind else _other(content)
-        raise BadFile(f"is {what}, expected {' or '.join(kinds)}, whatever its name says")
+        raise BadFile(f"cannot be read: it is {what}, expected {' or '.join(kinds)}")
     if kind == PNG:
         _check_png(content)
     elif kind == JPEG and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
