@@ -25,7 +25,7 @@ def nearest(name: str, options: Iterable[str]) -> str:
     ``choose one of demo, smoke``.
     """
     options = sorted(options)
-    close = difflib.get_close_matches(name, options, n=1)
+    close = difflib.get_close_matches(name[:100], options, n=1)
     if close:
         return f"did you mean '{close[0]}'?"
     return f"choose one of {', '.join(options)}" if options else "there is none to choose from"

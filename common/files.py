@@ -10,9 +10,14 @@ from typing import Any, BinaryIO
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Texts are written in UTF-8; what cannot be, such as a byte of a file's name that is none, as an
+    escape, which JSON has as well.
+    """
+    plain = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with atomic(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(plain)
 
 
 @contextmanager

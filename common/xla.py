@@ -13,7 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common import files, paths
+from common import files, paths, terminal
+from common.errors import InputError
+from common.text import shortened
 
 # XLA 2026's own fusion of single convolutions is up to four times slower in their gradients than
 # the Eigen kernels it replaces; the reductions and products of the same library stay.
@@ -24,6 +26,32 @@ _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 _PROBE = "from jaxlib import xla_client; xla_client.make_cpu_client()"
 THREADS = "NPROC"  # how many threads XLA's CPU backend has; else as many as there are cores
 _HUGE_PAGES = "glibc.malloc.hugetlb"
+# Settings of JAX by which the same code computes something else: other bits, or other draws.
+_SET_ASIDE = frozenset(
+    f"JAX_{name}"
+    for name in (
+        "ALLOW_F16_REDUCTIONS",
+        "COMPILER_ENABLE_REMAT_PASS",
+        "DEFAULT_DTYPE_BITS",
+        "DEFAULT_PRNG_IMPL",
+        "DISABLE_JIT",
+        "DISABLE_MOST_OPTIMIZATIONS",
+        "ENABLE_CUSTOM_PRNG",
+        "ENABLE_X64",
+        "EXEC_TIME_OPTIMIZATION_EFFORT",
+        "EXPLICIT_X64_DTYPES",
+        "HIGH_DYNAMIC_RANGE_GUMBEL",
+        "LEGACY_PRNG_KEY",
+        "NO_EXECUTION",
+        "NUMPY_DTYPE_PROMOTION",
+        "NUMPY_RANK_PROMOTION",
+        "OPTIMIZATION_LEVEL",
+        "RANDOM_SEED_OFFSET",
+        "SOFTMAX_CUSTOM_JVP",
+        "THREEFRY_PARTITIONABLE",
+        "USE_MAGMA",
+    )
+)
 _KERNEL_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _MOST_MAPPINGS = Path("/proc/sys/vm/max_map_count")  # of a process; Linux only
 
@@ -35,9 +63,10 @@ def configure() -> None:
     float32: a GPU or TPU would round their inputs to TF32 or bfloat16 by default, and the CPU's
     programs are the same with and without. Operations on a GPU are deterministic. Programs are kept
     in `paths.compilation()`, however quickly they compile: an evaluation has hundreds of them.
-    Numbers have 32 bits, also where the user has JAX use 64: the checkpoints would be others.
+    What the user has set that would change numbers is set aside, and said.
     """
-    os.environ["JAX_ENABLE_X64"] = "0"
+    for name in sorted(_SET_ASIDE & os.environ.keys()):
+        terminal.note(f"{name}={os.environ.pop(name)} is set aside: it changes what is computed")
     flags = os.environ.get("XLA_FLAGS", "")
     if not _is_set(_EXPERIMENTAL, flags) and _accepted(_EXPERIMENTAL):
         flags = f"{flags} {_EXPERIMENTAL}".strip()
@@ -48,6 +77,31 @@ def configure() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(paths.compilation()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def of_platform(error: BaseException) -> InputError | None:
+    """Return what JAX cannot do as the environment sets it, where that is behind an error."""
+    words = " ".join(str(error).split())
+    if isinstance(error, ValueError) and "JAX" in words and words.lower().startswith("invalid"):
+        return InputError(f"{words}; correct this variable of the environment, or unset it")
+    asked = os.environ.get("JAX_PLATFORMS")
+    if not asked or _starts():
+        return None
+    why = f" ({shortened(words)})" if words else ""
+    return InputError(
+        f"JAX_PLATFORMS={asked}: JAX cannot compute there{why}; unset it, or install what that "
+        "needs (just install --extra cuda, or tpu)"
+    )
+
+
+def _starts() -> bool:
+    """Return whether JAX's backend starts."""
+    import jax
+
+    try:
+        return bool(jax.devices())
+    except (RuntimeError, AssertionError):  # the latter for a known platform without its plugin
+        return False
 
 
 def cores() -> int:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
-import os
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import xla
+from common import terminal, xla
 from common.errors import InputError, UserError, nearest, of_system
 from common.pipeline import commands
 from common.pipeline.commands import Outcome
@@ -25,50 +22,50 @@ from papers.arguments import Parser
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    show_anything()
+    terminal.prepare()
+    try:
+        return _run(words)
+    except BrokenPipeError:  # nobody reads what the command says of its work, or why it ends
+        return terminal.hang_up()
+
+
+def _run(words: Sequence[str] | None) -> int:
     try:
         options = parse(words)
-        if getattr(options, "study", None):
+        if getattr(options, "study", None) is not None:
             options.study = studies.load(options.study)
         if "experiment" in options:
             experiments.load(options.study.experiments, options.experiment)
         prepare_process()
         with contextlib.redirect_stdout(sys.stderr):  # what libraries print is not our output
             outcome = options.command(options)
-        if options.json:
-            print(json.dumps(outcome.plain, indent=1, ensure_ascii=False), flush=True)
-        else:
-            print(outcome.text, flush=True)
+        _show(outcome, options.json)
         return outcome.status
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.refuse(error)
         return error.status
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
-        print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
+        terminal.note("interrupted; the same command resumes from the last checkpoint")
         return 130
     except Exception as error:
-        if (refused := of_system(error)) is None:
+        if (refused := xla.of_platform(error) or of_system(error)) is None:
             raise
-        print(f"error: {refused}", file=sys.stderr)
+        terminal.refuse(refused)
         return refused.status
 
 
-def show_anything() -> None:
-    """Have what a terminal or log cannot show written as an escape, instead of failing there."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _show(outcome: Outcome, as_json: bool) -> None:
+    try:
+        terminal.show(json.dumps(outcome.plain, indent=1) if as_json else outcome.text)
+    except BrokenPipeError:  # the reader, such as head, has seen enough; the work is done
+        terminal.hang_up()
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed arguments; an optional position may also come after the flags."""
     whole = parser()
-    for word in sys.argv[1:] if words is None else words:
-        if not word.isprintable() and any(unicodedata.category(one) == "Cc" for one in word):
-            raise InputError(f"argument {word!r}: has characters that control a terminal")
     options, left = whole.parse_known_args(words)
     if "flags" in options:  # the study's own, which it reads
         options.flags, left = left, []
@@ -82,8 +79,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         raise InputError(f"--stage {options.stage}: no such stage, {known}")
     if getattr(options, "seeds", None) is not None:
         options.seeds = _seeds(options.seeds)
-    if getattr(options, "processes", None) is not None and options.processes < 1:
-        raise InputError(f"--processes {options.processes}: give a count above 0")
+    if getattr(options, "processes", None) is not None and not 1 <= options.processes <= 4096:
+        raise InputError(f"--processes {options.processes}: give a count above 0, at most 4096")
     if getattr(options, "experiment", "") is None:
         options.experiment = experiments.DEFAULT
     return options
@@ -192,5 +189,6 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     xla.restart_with_huge_pages()
     sys.exit(main())

@@ -24,8 +24,11 @@ GROUPS = {  # where an enhanced file keeps what others have at the root
 
 
 def begins_as_dicom(file: Path) -> bool:
-    """Return whether a file is DICOM by what it begins with; a medium's directory is not meant."""
-    if not file.is_file() or file.name == "DICOMDIR":
+    """Return whether a file is DICOM by what it begins with; a medium's directory is not meant.
+
+    Nor is a file with a suffix of letters: it is of another kind, and not opened.
+    """
+    if file.suffix.lstrip(".").isalpha() or file.name == "DICOMDIR" or not file.is_file():
         return False
     try:
         with file.open("rb") as content:

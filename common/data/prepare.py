@@ -43,18 +43,23 @@ def prepare(
         "config": hashing.digest(asdict(config)),
         "code": provenance.digest(dataset.read, examples, _write),
     }
+    files: list[Path] = []
     if raw is not None and raw.exists() and dataset.files is not None:
-        identity["raw"] = hashing.files_digest(dataset.files(raw, config))
-    record = builder.prepare_once(
-        folder, identity, lambda draft: _write(dataset, config, examples, draft, raw, skip_bad)
-    )
+        files = dataset.files(raw, config)
+        identity["raw"] = hashing.files_digest(files)
+
+    def make(draft: Path) -> dict[str, Any]:
+        made = _write(dataset, config, examples, draft, raw, skip_bad)
+        return {**made, "files": len(files)}
+
+    record = builder.prepare_once(folder, identity, make)
     del record["identity"]
     if record["skipped"] and not skip_bad:
         raise refusal(f"--raw {raw}", record["skipped"])
     return Prepared(
         folder=folder,
         stand_in=dataset.stand_in,
-        **record | {name: tuple(record[name]) for name in ("skipped", "absent")},
+        **record | {name: tuple(record[name]) for name in ("skipped", "absent", "ignored")},
     )
 
 
@@ -91,6 +96,7 @@ def _write(
         "parts": {split: dict(part) for split, part in made.parts.items()},
         "skipped": reading.bad,
         "absent": reading.absent,
+        "ignored": reading.ignored,
     }
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from common.data.finder import Account
+
 D = TypeVar("D")  # a study's config of data
 T = TypeVar("T")  # what a data set is read into: subjects, patients, images
 
@@ -15,11 +17,12 @@ Example = Mapping[str, Any]  # arrays, numbers and strings by field; all example
 
 @dataclass(frozen=True)
 class Reading(Generic[T]):
-    """What was read of a data set; every string of `bad` and `absent` is "name: reason"."""
+    """What was read of a data set; strings of all lists are "name: reason"."""
 
     items: list[T]  # subjects, patients, images, in the order that splits depend on
     bad: list[str] = field(default_factory=list)  # files and rows that should be whole and are not
     absent: list[str] = field(default_factory=list)  # what was never there: no file, no label
+    ignored: list[str] = field(default_factory=list)  # what lies there and is none of the data
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,13 @@ class Prepared:
     parts: Mapping[str, Mapping[str, Any]]
     skipped: tuple[str, ...]  # bad files that were left out, "name: reason"
     absent: tuple[str, ...]  # what was never there, "name: reason"
+    files: int = 0  # raw files that were read, bad ones too
+    ignored: tuple[str, ...] = ()  # what lies beside them and is none of the data, "name: reason"
+
+    @property
+    def account(self) -> Account:
+        """What became of all that lay in the raw folder."""
+        return Account(self.files, self.skipped, self.ignored)
 
     def rows(self, split: str) -> list[dict[str, Any]]:
         """Return the examples of a split, in no order that may be relied on; strings are bytes."""

@@ -1,8 +1,9 @@
 """Users' own scans: found, checked, read as stacks of axial slices; and masks of them as files.
 
 Images (PNG, TIFF) hold one slice each, gray or of three channels, face up, the patient's right
-on the left. Those of one folder that agree in shape and type are one patient's stack, in the
-numeric order of their names: slice_2 comes before slice_10.
+on the left. Those of one folder are one patient's stack where they agree in shape and type and
+their names differ in one number only, which is the slice's: ann_2.png and ann_10.png, but not
+bob_1.png. Of names that differ in several numbers the last one is the slice's.
 
 Volumes (NIfTI) hold one patient each: three axes, or four with three channels in the last. They are
 turned by their affine to what images show, with the lowest slice first, and masks are turned
@@ -10,6 +11,8 @@ back. Where a header has no orientation, nibabel's assumption holds: left, anter
 """
 
 import gzip
+import re
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +22,16 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from nibabel import orientations
 
+from common.data.finder import Account, numeric
 from common.data.image_files import read_image
 from common.data.raw import BadFile
-from common.data.user_files import TIFF, Kinds, encoded, numeric
+from common.data.tables import alike as spellings
+from common.data.user_files import TIFF, Kinds, encoded, shown
 from common.data.volumes import NIFTI, numbers_of, read_volume
+from common.errors import InputError
 
 KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay"))
+SAID = 20  # patients that are named when it is said who they are
 PERCENTILE = 99.9  # of a stack's channel: what becomes 255 where it has not 8 bits
 LYING = orientations.axcodes2ornt(("S", "P", "L"))  # where slices, rows and columns lead
 
@@ -52,20 +59,41 @@ class Scan:
     volume: nibabel.Nifti1Image | None = None
 
 
-def patients(source: Path, skip_bad: bool = False) -> list[Patient]:
+@dataclass(frozen=True)
+class Found:
+    """The patients of the input, and the account of all that lay there."""
+
+    patients: list[Patient]
+    account: Account
+
+
+def patients(source: Path, skip_bad: bool = False) -> Found:
     """Return the patients found at `source`, every file having been read once to check it.
 
-    Raises `InputError` as `Kinds.checked` does.
+    Who they are is said on stderr. Raises `InputError` as `Kinds.checked` does.
     """
     found: list[Patient] = []
-    stacks: dict[tuple, list[Path]] = defaultdict(list)
-    for file, (shape, dtype) in KINDS.checked(source, _look, skip_bad):
+    alike: dict[tuple, list[Path]] = defaultdict(list)
+    checked = KINDS.checked(source, _look, skip_bad)
+    for file, (shape, dtype) in checked.files:
         if _is_volume(file):
             found.append(Patient((file,), shape[0]))
         else:
-            stacks[file.parent, shape, dtype].append(file)
-    found += [Patient(tuple(files), len(files)) for files in stacks.values()]
-    return sorted(found, key=lambda one: numeric(one.files[0]))
+            alike[file.parent, shape, dtype].append(file)
+    stacks = [stack for files in alike.values() for stack in _stacks(files)]
+    for stack in stacks:
+        if other := spellings(file.name for file in stack):
+            first, second = sorted(other)[:2]
+            raise InputError(
+                f"--input {source}: {first} and {second} in {shown(stack[0].parent, source)} are "
+                "one slice; keep one"
+            )
+    found += [Patient(tuple(stack), len(stack)) for stack in stacks]
+    found.sort(key=lambda one: numeric(one.files[0]))
+    said = [f"{shown(one.files[0], source)} ({one.slices})" for one in found]
+    listed = ", ".join(said[:SAID]) + ", …" * (len(said) > SAID)
+    print(f"stacks by first file (slices): {listed}", file=sys.stderr)
+    return Found(found, checked.account)
 
 
 def read(files: tuple[Path, ...]) -> Scan:
@@ -132,6 +160,22 @@ def _as_it_lies(voxels: np.ndarray, volume: nibabel.Nifti1Image) -> nibabel.Nift
     image.header.set_xyzt_units(volume.header.get_xyzt_units()[0])
     image.header["cal_min"], image.header["cal_max"] = 0, 1  # what a viewer shows black and white
     return image
+
+
+def _stacks(files: list[Path]) -> list[list[Path]]:
+    """Return files of one folder and look as stacks: their names differ in the slice's number."""
+    alike: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
+    for file in files:
+        parts = re.split(r"([0-9]+)", file.name)
+        alike[tuple(parts[::2])].append(parts)
+    stacks: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    for group in alike.values():
+        numbers = [place for place in range(1, len(group[0]), 2)
+                   if len({parts[place] for parts in group}) > 1]  # fmt: skip
+        for parts in group:
+            kept = [part for place, part in enumerate(parts) if place not in numbers[-1:]]
+            stacks[tuple(kept)].append(files[0].with_name("".join(parts)))
+    return list(stacks.values())
 
 
 def _is_volume(file: Path) -> bool:

@@ -1,12 +1,11 @@
 """Users' own files: found at --input, checked, and what is made of them written below --out."""
 
+import filecmp
 import io
-import re
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import imageio.v3 as imageio
 import numpy as np
@@ -14,6 +13,8 @@ import tifffile
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from common import terminal
+from common.data.finder import COPIED, COPY, MADE, Account, Listing, look, numeric
 from common.data.raw import BadFile, refusal
 from common.errors import InputError
 from common.files import write_atomic
@@ -21,6 +22,22 @@ from common.files import write_atomic
 TIFF = (".tif", ".tiff")
 
 Looked = TypeVar("Looked")
+
+
+@dataclass(frozen=True)
+class Checked(Generic[Looked]):
+    """Files of the input, each with what was seen in it, and the account of all that lay there."""
+
+    files: list[tuple[Path, Looked]]
+    account: Account
+
+
+class Rows(list[dict[str, Any]]):
+    """What was predicted, a row for each file, with the account of all that lay in the input."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]], account: Account):
+        super().__init__(rows)
+        self.account = account
 
 
 @dataclass(frozen=True)
@@ -45,63 +62,88 @@ class Kinds:
         name = file.name.removesuffix(self.suffix(file)) + end
         return out / file.relative_to(root).with_name(name)
 
-    def find(self, source: Path) -> list[Path]:
+    def find(self, source: Path) -> Listing[Path]:
         """Return the file at `source`, or all in the folder and below, in numeric order of names.
 
-        Hidden files are left out, and names that end as what is made here does. Raises
-        `InputError` where there is none.
+        Ignored are names that end as what is made here does, and copies of a file beside them.
+        Raises `InputError` where there is none.
         """
         kinds = ", ".join(self.suffixes)
         if source.is_file():
             if not self._readable(source):
                 raise InputError(f"--input {source}: not a scan by its name; give one of {kinds}")
-            return [source]
+            return Listing([source], [source], [], [])
         if not source.is_dir():
             raise InputError(f"--input {source}: no such file or folder")
-        files = [path for path in source.rglob("*") if self._wanted(path, source)]
-        if not files:
-            raise InputError(f"--input {source}: no scan there; give a folder with {kinds}")
-        return sorted(files, key=numeric)
+        seen = look(source, "--input")
+        made = {path for path in seen.files if self._is_made(path)}
+        found = [path for path in seen.files if path not in made and self._readable(path)]
+        copies = self._copies(found)
+        ignored = seen.others([*found, *made]) + [f"{seen.name(path)}: {MADE}" for path in made]
+        ignored += [f"{seen.name(p)}, as {seen.name(of)}: {COPIED}" for p, of in copies.items()]
+        found = sorted((path for path in found if path not in copies), key=numeric)
+        if not found:
+            account = Account(0, tuple(seen.bad), tuple(ignored))
+            listed = "".join(f"\n  {line}" for line in seen.bad)
+            raise InputError(
+                f"--input {source}: no scan there; give a folder with {kinds} ({account}){listed}"
+            )
+        return Listing([source / path.relative_to(seen.root) for path in found], found, seen.bad,
+                       ignored)  # fmt: skip
 
     def checked(
         self, source: Path, look: Callable[[Path], Looked], skip_bad: bool = False
-    ) -> list[tuple[Path, Looked]]:
-        """Return the files found at `source`, each with what `look` says of it.
+    ) -> Checked[Looked]:
+        """Return the files found at `source`, each with what `look` says of it; say their number.
 
         Raises:
-            InputError: no file is there, or `look` raised `BadFile` for some (all are listed) and
-                `skip_bad` is off: with it they are left out, and said on stderr.
+            InputError: no file is there, or some are bad: `look` raised `BadFile`, or a folder
+                cannot be entered (all are listed) and `skip_bad` is off: with it they are left
+                out, and said on stderr.
         """
-        found, bad = [], []
-        for file in tqdm(self.find(source), "checking", unit="file", delay=2, disable=None):
+        listing = self.find(source)
+        found, bad = [], list(listing.bad)
+        for file in tqdm(listing.entries, "checking", unit="file", delay=2, disable=None):
             try:
                 found.append((file, look(file)))
             except BadFile as reason:
                 bad.append(f"{shown(file, source)}: {reason}")
+        account = Account(len(listing.files), tuple(bad), tuple(listing.ignored))
+        terminal.note(f"--input {source}: {account}")
         if bad and (not skip_bad or not found):
             raise refusal(f"--input {source}", bad)
         if bad:
-            print(f"skipped {len(bad)} bad files: {', '.join(bad)}", file=sys.stderr)
-        return found
+            terminal.note(f"skipped {len(bad)} bad files: {', '.join(bad)}")
+        return Checked(found, account)
 
     def _readable(self, file: Path) -> bool:
         return bool(self.suffix(file)) or self.nameless(file)
 
-    def _wanted(self, path: Path, source: Path) -> bool:
-        hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-        made = path.name.removesuffix(self.suffix(path)).endswith(self.made)
-        return not hidden and not made and self._readable(path)
+    def _is_made(self, file: Path) -> bool:
+        return file.name.removesuffix(self.suffix(file)).endswith(self.made)
+
+    def _copies(self, files: Sequence[Path]) -> dict[Path, Path]:
+        """Return which files are copies by name and content, and of which file beside them."""
+        there, copies = set(files), {}
+        for file in files:
+            end = self.suffix(file)
+            match = COPY.fullmatch(file.name.removesuffix(end))
+            original = file.with_name(match["name"] + end) if match else file
+            if original != file and original in there and _are_equal(file, original):
+                copies[file] = original
+        return copies
+
+
+def _are_equal(file: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(file, other, shallow=False)
+    except OSError:  # whoever reads it says so
+        return False
 
 
 def shown(file: Path, source: Path) -> str:
     """Return how a file is named to people: its path below the folder `source`, or its name."""
     return str(file.relative_to(source)) if source.is_dir() else file.name
-
-
-def numeric(path: Path) -> list[list[str | int]]:
-    """Return what sorts paths part by part, numbers in them by value: slice_2, slice_10."""
-    parts = [re.split(r"([0-9]+)", part) for part in path.parts]
-    return [[int(one) if i % 2 else one for i, one in enumerate(part)] for part in parts]
 
 
 def encoded(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png") -> bytes:

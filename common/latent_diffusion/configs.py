@@ -6,12 +6,12 @@ computed as something else than it says.
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from common import structured
 from common.diffusion.unet.unet import UNetConfig
 from common.errors import InputError
 from common.latent_diffusion.config import HintConfig, ScheduleConfig, TextConfig, VAEConfig
@@ -88,15 +88,7 @@ _NOTHING: tuple[Any, ...] = (None, False, [], {}, "")  # said by fields that say
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raises InputError for any other content."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}; fetch the file again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object; fetch the file again")
-    return content
+    return structured.read_json(path, "fetch the file again")
 
 
 class _Reader:

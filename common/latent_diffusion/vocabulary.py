@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from common import structured
 from common.errors import InputError
 from common.files import write_atomic
 from common.pretrained.published_weights import CLIP_VOCABULARY
@@ -205,13 +206,7 @@ def _pairs(path: Path, merges: Any) -> list[Pair]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); copy the file again") from None
-    if not isinstance(content, dict):
-        raise _foreign(path, "not a JSON object")
-    return content
+    return structured.read_json(path, "copy the file again")
 
 
 def _text(path: Path) -> str:

@@ -49,6 +49,9 @@ def prepare_data(
                 "folder": str(run.data_folder),
                 "content_hash": prepared.content_hash,
                 "skipped": list(prepared.skipped),
+                "absent": list(prepared.absent),
+                "ignored": list(prepared.ignored),
+                "files": prepared.files,
                 "description": prepared.description,
                 "sizes": dict(prepared.sizes),
                 "parts": {name: dict(part) for name, part in prepared.parts.items()},
@@ -56,6 +59,7 @@ def prepare_data(
         )
         lines.append(f"{prepared.dataset} for {experiment}, in {run.data_folder}")
         lines.append(f"  {prepared.description}")
+        lines += [f"  {prepared.account}"] if prepared.files else []
         for name, part in prepared.parts.items():
             lines.append(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in part.items()))
     return Outcome(0, done, "\n".join(lines))
@@ -76,7 +80,8 @@ def replicate(
     run = plan(study, experiment, **options)
     for difference in run.differences:
         log(f"deviation: {difference}")
-    log(f"work: {run.work}\nresults: {run.out}")
+    log(f"work: {run.work}")
+    log(f"results: {run.out}")
     summary = {
         "study": study.name,
         "experiment": run.experiment.name,
@@ -214,12 +219,16 @@ def _study_of(lineage: Path) -> str:
 
 def _written(study: AnyStudy, out: Path, rows: list[dict[str, Any]]) -> Outcome:
     """Return what was written: a table of the rows, without the files of each."""
+    from common.data.user_files import Rows
     from common.results.tables import Table, markdown
 
     columns = tuple(name for name in rows[0] if name != "written")
     cells = tuple(tuple(row[name] for name in columns) for row in rows)
     text = f"{markdown(Table('', columns, cells))}\nWritten: {out}"
-    return Outcome(0, {"study": study.name, "out": str(out), "files": rows}, text)
+    plain: dict[str, Any] = {"study": study.name, "out": str(out), "files": rows}
+    if isinstance(rows, Rows):
+        plain["input"] = dataclasses.asdict(rows.account)
+    return Outcome(0, plain, text)
 
 
 def _not_offered(what: str, study: AnyStudy, others: Sequence[AnyStudy]) -> InputError:

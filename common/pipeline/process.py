@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from common import xla
@@ -20,6 +22,9 @@ def prepare_process() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ["MPLBACKEND"] = "agg"  # a notebook's own is not there, and figures are files
+    if matplotlib := importlib.util.find_spec("matplotlib"):  # its own settings, not the user's
+        folder = Path(str(matplotlib.origin)).parent
+        os.environ["MATPLOTLIBRC"] = str(folder / "mpl-data" / "matplotlibrc")
     for name in ("absl", "orbax", "tensorflow_datasets", "jax._src.distributed"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

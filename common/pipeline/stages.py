@@ -115,6 +115,8 @@ def prepare(run: Run[Any]) -> Prepared:
         on_primary(once)
     prepared = once()
     on_primary(lambda: _note_data(run, prepared, time.perf_counter() - start))
+    if prepared.files:
+        log(f"--raw {run.raw}: {prepared.account}")
     if prepared.skipped:
         log(f"skipped {len(prepared.skipped)} bad files: {', '.join(prepared.skipped)}")
     return prepared

@@ -3,7 +3,6 @@
 import dataclasses
 import fnmatch
 import importlib.metadata
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -170,7 +169,7 @@ def compare_runs(committed: Path, run: Run[Any], exact: bool) -> Numbers:
         old, new = (metrics_file.flatten({part: manifest[part]}) for manifest in (before, after))
         changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
         found += [f"manifest.json: {n}: {old.get(n)} committed, {new.get(n)} now" for n in changed]
-    metrics = [json.loads((f / "metrics.json").read_text()) for f in (committed, run.out)]
+    metrics = [{"seeds": metrics_file.read(f / "metrics.json")} for f in (committed, run.out)]
     numbers = compare_metrics(metrics[0], metrics[1], () if exact else run.experiment.verify)
     found += numbers.differences
     if exact:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -24,7 +23,7 @@ from urllib.parse import urljoin
 import requests
 from tqdm import tqdm
 
-from common import files, paths
+from common import files, paths, terminal
 from common.errors import InputError, nearest
 from common.pretrained.published_weights import INCEPTION, SETS, WeightFile, Weights, Wheel
 
@@ -121,7 +120,7 @@ def _is_whole(target: Path, file: WeightFile) -> bool:
         return False
     if target.stat().st_size == file.size and files.sha256(target) == file.sha256:
         return True
-    print(f"{target}: not the published file (SHA-256 differs), removed", file=sys.stderr)
+    terminal.note(f"{target}: not the published file (SHA-256 differs), removed")
     target.unlink()
     return False
 

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from common import text
 from common.report.reported import Absent, Number
 from common.report.verdicts import Verdict
 from common.results import tables
@@ -92,17 +93,26 @@ def as_tables(comparison: Comparison) -> dict[str, tables.Table]:
 
 def markdown(comparison: Comparison) -> str:
     """Return one comparison as Markdown."""
-    data = f"{comparison.data}: {comparison.description}"
+    its = {name: text.markdown(value) for name, value in _texts(comparison).items()}
+    seeds = ", ".join(map(str, comparison.seeds))
     lines = [
-        f"## {comparison.study}: {comparison.experiment}\n",
-        f"{comparison.title}. Data: {data}. Seeds: {', '.join(map(str, comparison.seeds))}.\n",
-        f"Source: {comparison.source}. Its data: {comparison.source_dataset}.\n",
+        f"## {its['study']}: {its['experiment']}\n",
+        f"{its['title']}. Data: {its['data']}: {its['description']}. Seeds: {seeds}.\n",
+        f"Source: {its['source']}. Its data: {its['source_dataset']}.\n",
     ]
     for name, table in as_tables(comparison).items():
         if table.rows:
-            lines.append(f"**{table.title}**\n\n{tables.markdown(table)}")
+            lines.append(f"**{text.markdown(table.title)}**\n\n{tables.markdown(table)}")
         if name == "comparison" and comparison.incomparable:
-            lines.append(f"Not comparable because {comparison.incomparable}.\n")
+            lines.append(f"Not comparable because {its['incomparable']}.\n")
     for entry in comparison.absent:
-        lines.append(f"Claimed without a published measurement: {entry.text} ({entry.source}).\n")
+        claimed, where = text.markdown(entry.text), text.markdown(entry.source)
+        lines.append(f"Claimed without a published measurement: {claimed} ({where}).\n")
     return "\n".join(lines)
+
+
+def _texts(comparison: Comparison) -> dict[str, str]:
+    """Return what others have written of an experiment, by name."""
+    its = {field.name: getattr(comparison, field.name) for field in dataclasses.fields(comparison)}
+    its["data"] = comparison.data
+    return {name: value for name, value in its.items() if isinstance(value, str)}

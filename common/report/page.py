@@ -5,13 +5,14 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import jinja2
 
 from common.report.comparison import Comparison, as_tables
 from common.report.verdicts import Word
 from common.results import tables
+from common.text import visible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ def suite(comparisons: Sequence[Comparison], folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_visible,
     )
     environment.filters |= {"cell": tables.text, "numeric": _numeric}
     return environment.get_template("page.html.j2").render(
@@ -65,6 +67,12 @@ def suite(comparisons: Sequence[Comparison], folder: Path) -> str:
         benchmarks=_benchmarks(folder),
         verdicts=get_args(Word),
     )
+
+
+def _visible(content: Any) -> Any:
+    """Return what a page can hold: texts that are no HTML of its own without hidden characters."""
+    plain = isinstance(content, str) and not hasattr(content, "__html__")
+    return visible(content, "\n\t") if plain else content
 
 
 def _section(comparison: Comparison, folder: Path) -> Section:

@@ -33,13 +33,13 @@ Schema::
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from common.errors import InputError, nearest
 from common.report.verdicts import Better
+from common.structured import read_toml
 from common.study import config as configs
 
 T = TypeVar("T")
@@ -99,12 +99,7 @@ def read(path: Path) -> Reported:
     Raises:
         InputError: the file is missing or does not follow the schema.
     """
-    try:
-        table = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+    table = read_toml(path)
     known = ("source", "dataset", "comparable_if", "number", "claim", "absent")
     for key in table:
         if key not in known:
@@ -112,6 +107,8 @@ def read(path: Path) -> Reported:
     for key in ("source", "dataset"):
         if not isinstance(table.get(key), str):
             raise InputError(f"{path}: '{key}' is missing or not a string")
+    if not isinstance(table.get("comparable_if", {}), dict):
+        raise InputError(f"{path}: comparable_if must be a table")
     reported = Reported(
         source=table["source"],
         dataset=table["dataset"],
@@ -150,7 +147,10 @@ def incomparable(reported: Reported, config: Mapping[str, Any]) -> str:
 
 
 def _entries(kind: type[T], key: str, table: Mapping[str, Any], path: Path) -> tuple[T, ...]:
-    entries = tuple(_entry(kind, key, index, e, path) for index, e in enumerate(table.get(key, [])))
+    given = table.get(key, [])
+    if not isinstance(given, list) or not all(isinstance(entry, dict) for entry in given):
+        raise InputError(f"{path}: {key} must be tables, each headed [[{key}]]")
+    entries = tuple(_entry(kind, key, index, entry, path) for index, entry in enumerate(given))
     ids = [entry.id for entry in entries]  # type: ignore[attr-defined]
     if twice := {name for name in ids if ids.count(name) > 1}:
         raise InputError(f"{path}: {key} {sorted(twice)[0]} is duplicated")

@@ -1,8 +1,11 @@
 """What the figures of all studies share: how they are written, and colors."""
 
+import functools
 import io
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -10,11 +13,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool, Int
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogFormatter
 
 from common.files import write_atomic
+from common.text import visible
 
 matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 
@@ -59,9 +65,30 @@ def save(figure: Figure, path: Path) -> None:
 def png(figure: Figure) -> bytes:
     """Return a figure, and close it, as a PNG whose bytes depend on nothing but the figure."""
     content = io.BytesIO()
-    for text in figure.findobj(Text):
-        if "\\" not in text.get_text():  # a $ in somebody's name is no formula, ticks' powers are
-            text.set_parse_math(False)
+    _take_literally(figure)
     figure.savefig(content, format="png", dpi=110, metadata={"Software": None}, facecolor="white")
     plt.close(figure)
     return content.getvalue()
+
+
+def _take_literally(figure: Figure) -> None:
+    """Have texts drawn as they are written: a $ in a file's name begins no formula.
+
+    Powers beside an axis of logarithms are formulas.
+    """
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    powers: set[Artist] = set()
+    for axis in axes:
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, LogFormatter):
+            powers |= set(axis.findobj(Text)) - {axis.label}
+        if isinstance(formatter, FuncFormatter):  # of names at ticks, which it sets again
+            formatter.func = functools.partial(_shown, formatter.func)
+    for text in figure.findobj(Text):
+        if text not in powers:
+            text.set_parse_math(False)
+            text.set_text(visible(text.get_text(), "\n"))
+
+
+def _shown(name_at: Callable[..., str], *place: Any) -> str:
+    return visible(name_at(*place), "\n")

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,22 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import write_atomic
+from common.results import metrics_file
+from common.structured import read_json, require
 
 FILES = ("metrics.json", "samples.npz")
 FOLDERS = ("tables", "figures")
 KINDS = (".png", ".csv", ".md")  # of files in them that are made here
+AGAIN = "run replicate again, or take the file from the commit"
+_MANIFEST = {  # what is read of it
+    **dict.fromkeys(("study", "experiment", "scale", "title"), str),
+    "seeds": [int],
+    "config": dict,
+    "differences": [{"field": str, "published": object, "ours": object}],
+    "dataset": {"name": str, "description": str, "stand_in": bool},
+    "code": {"commit": object},
+    "platform": {"versions": dict},
+}
 COMING, COME = ".coming", ".come"  # results on their way into a folder, in part and all of them
 
 
@@ -43,23 +57,34 @@ class Contents:
 
 
 def contents(results: Path) -> Contents:
-    """Read the files of a results folder."""
-    seeds = json.loads((results / "metrics.json").read_text())["seeds"]
-    with np.load(results / "samples.npz") as archive:
-        return Contents(seeds, manifest(results), dict(archive))
+    """Read the files of a results folder.
+
+    Raises:
+        InputError: one is damaged, or not there.
+    """
+    about, seeds = manifest(results), metrics_file.read(results / "metrics.json")
+    try:
+        with np.load(results / "samples.npz", allow_pickle=False) as archive:
+            return Contents(seeds, about, dict(archive))
+    except FileNotFoundError:
+        raise InputError(f"{results / 'samples.npz'}: missing; {AGAIN}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise InputError(f"{results / 'samples.npz'}: damaged; {AGAIN}") from None
 
 
 def manifest(results: Path) -> dict[str, Any]:
     """Read the manifest of a results folder.
 
     Raises:
-        InputError: it holds no finished results.
+        InputError: it holds no finished results, or their manifest is damaged.
     """
     recover(results)
-    try:
-        return json.loads((results / "manifest.json").read_text())
-    except FileNotFoundError:
-        raise InputError(f"{results}: no results here; run replicate first") from None
+    file = results / "manifest.json"
+    if not file.exists():
+        raise InputError(f"{results}: no results here; run replicate first")
+    content = read_json(file, AGAIN)
+    require(content, _MANIFEST, str(file))
+    return content
 
 
 def check_out(out: Path, study: str, experiment: str) -> None:

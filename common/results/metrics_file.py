@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import InputError
+from common.structured import read_json, require
+
 SIGNIFICANT_DIGITS = 9  # enough to tell any two float32 apart
 
 
@@ -22,8 +25,24 @@ def dumps(value: Any) -> str:
 
 def load(path: Path) -> list[dict[str, Any]]:
     """Return the metrics of every seed of a results folder's ``metrics.json``, by seed."""
-    seeds = json.loads(path.read_text())["seeds"]
+    seeds = read(path)
     return [seeds[seed] for seed in sorted(seeds, key=int)]
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the metrics of a results folder's ``metrics.json``, each seed's by its number.
+
+    Raises:
+        InputError: the file is damaged, or not there.
+    """
+    remedy = "run replicate again, or take the file from the commit"
+    content = read_json(path, remedy)
+    require(content, {"seeds": dict}, str(path))
+    for seed, metrics in content["seeds"].items():
+        if not (seed.isascii() and seed.isdigit()):
+            raise InputError(f"{path}: seed {seed!r} is no number; {remedy}")
+        require(metrics, dict, f"{path}: seed {seed}")
+    return content["seeds"]
 
 
 def value_at(metrics: Any, path: str) -> float | None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from common import text as texts
 from common.files import write_atomic
 from common.results.metrics_file import value_at
 
 MISSING = "–"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,15 @@ def over_seeds(seeds: Mapping[str, Any], path: str) -> Cell:
 def write(table: Table, folder: Path, name: str) -> None:
     """Write ``<name>.csv`` and ``<name>.md`` into `folder`."""
     write_atomic(folder / f"{name}.csv", comma_separated(table))
-    write_atomic(folder / f"{name}.md", f"**{table.title}**\n\n{markdown(table)}")
+    write_atomic(folder / f"{name}.md", f"**{texts.markdown(table.title)}**\n\n{markdown(table)}")
 
 
 def markdown(table: Table) -> str:
     """Return the table in Markdown, numbers rounded, spreads as mean ± standard deviation."""
-    body = [[escaped(text(cell, table.digits)) for cell in row] for row in table.rows]
-    lines = [list(table.columns), ["---"] * len(table.columns), *body]
+    body = [[texts.markdown(text(cell, table.digits)) for cell in row] for row in table.rows]
+    header = [texts.markdown(column) for column in table.columns]
+    lines = [header, ["---"] * len(header), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def escaped(text: str) -> str:
-    """Return a text as a cell of Markdown: no bar ends it, and nothing in it becomes HTML."""
-    text = text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-    return text.replace("\r", " ")
 
 
 def comma_separated(table: Table) -> str:
@@ -86,7 +81,7 @@ def comma_separated(table: Table) -> str:
     header: list[str] = []
     for column, two in zip(table.columns, double, strict=True):
         header += [f"{column} mean", f"{column} std"] if two else [column]
-    writer.writerow(header)
+    writer.writerow([texts.spreadsheet(texts.visible(column)) for column in header])
     for row in table.rows:
         line: list[str] = []
         for cell, two in zip(row, double, strict=True):
@@ -106,7 +101,7 @@ def text(cell: Cell, digits: int = 4) -> str:
         return f"{mean} ± {cell.std:.{decimals}f}" if math.isfinite(cell.std) else mean
     if isinstance(cell, float):
         return f"{cell:.{_decimals(cell, digits)}f}" if math.isfinite(cell) else MISSING
-    return MISSING if cell is None or cell == "" else str(cell)
+    return MISSING if cell is None or cell == "" else texts.visible(str(cell))
 
 
 def _decimals(value: float, digits: int) -> int:
@@ -117,9 +112,4 @@ def _decimals(value: float, digits: int) -> int:
 def _exact(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.9g}" if math.isfinite(cell) else ""
-    return "" if cell is None else as_text(str(cell))
-
-
-def as_text(cell: str) -> str:
-    """Return a text as a cell of CSV that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in FORMULA else cell
+    return "" if cell is None else texts.spreadsheet(texts.visible(str(cell)))

@@ -7,9 +7,10 @@ from ``--set section.field=value``; both are checked against the field's type an
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
-import math
+import sys
 import tomllib
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,8 +18,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from common.errors import InputError, nearest
 from common.study.schema import Logging
+from common.text import shortened
 
 C = TypeVar("C")
+LONGEST = {str: 4096, list: 1_000}  # characters of a text, values of a list
+_DEEPEST = 8  # tables in tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +72,14 @@ def toml(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool | str) else str(value)
 
 
+def shown(value: Any) -> str:
+    """Return a value as it is written in TOML, for a line: a long one without its middle."""
+    try:
+        return shortened(toml(value[:40] if isinstance(value, list) else value), 80)
+    except (ValueError, RecursionError):  # thousands of digits, or of lists in lists
+        return f"a {type(value).__name__} beyond all measure"
+
+
 def assignment(text: str) -> tuple[str, Any]:
     """Return name and value of ``section.field=value``; the value is TOML or a bare word.
 
@@ -76,10 +88,10 @@ def assignment(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise InputError(f"--set {text}: write it as section.field=value")
+        raise InputError(f"--set {shortened(text)}: write it as section.field=value")
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or beyond what Python reads
         parsed = {}
     # A string with a line break could define more than the value; it is a bare word then.
     return name.strip(), parsed["value"] if set(parsed) == {"value"} else value.strip()
@@ -99,15 +111,18 @@ def override(config: C, changes: Mapping[str, Any], where: str = "--set") -> C:
     """
     names = list(flatten(config))
     for name, value in leaves(changes):
+        if value == {} and any(known.startswith(f"{name}.") for known in names):
+            continue
         if name not in names:
-            raise InputError(f"{where} {name}: no such field, {_nearest_field(name, names)}")
+            near = _nearest_field(name, names)
+            raise InputError(f"{where} {shortened(name)}: no such field, {near}")
         config = _replaced(config, name.split("."), value, f"{where} {name}")
     try:
         check(config)
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{where}: {shortened(str(error), 500)}") from None
     return config
 
 
@@ -140,7 +155,7 @@ def part(config: Any, names: Iterable[str], without: Iterable[str] = ()) -> dict
 
 def logging(config: Any, prefix: str = "") -> dict[str, Any]:
     """Return the fields that change no network: how often is logged, or a checkpoint written."""
-    kinds = get_type_hints(type(config), include_extras=True)
+    kinds = _kinds(config.__class__)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), prefix + field.name
@@ -152,12 +167,18 @@ def logging(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def leaves(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted name and value of every entry of nested tables."""
+    """Yield dotted name and value of every entry of nested tables, empty ones among them."""
     for name, value in changes.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value and prefix.count(".") < _DEEPEST:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+@functools.cache
+def _kinds(config: type) -> dict[str, Any]:
+    """Return the annotations of a config's fields, with their bounds."""
+    return get_type_hints(config, include_extras=True)
 
 
 def _nearest_field(name: str, names: list[str]) -> str:
@@ -175,7 +196,7 @@ def _replaced(config: Any, path: list[str], value: Any, where: str) -> Any:
     if rest:
         new = _replaced(getattr(config, name), rest, value, where)
     else:
-        kinds = get_type_hints(type(config), include_extras=True)
+        kinds = _kinds(config.__class__)
         new = checked(value, kinds[name], where)
     return dataclasses.replace(config, **{name: new})
 
@@ -191,15 +212,16 @@ def checked(value: Any, kind: Any, where: str) -> Any:
         plain = checked(value, options[0], where)
         for bound in options[1:]:
             if hasattr(bound, "refusal") and (expected := bound.refusal(plain)):
-                raise InputError(f"{where} = {toml(value)}: {expected}")
+                raise InputError(f"{where} = {shown(value)}: {expected}")
         return plain
     if origin is Literal:
         if any(value == option and type(value) is type(option) for option in options):
             return value
         words = [str(option) for option in options]
-        raise InputError(
-            f"{where} = {toml(value)}: not a valid value, {nearest(str(value), words)}"
-        )
+        near = nearest(str(value)[:100], words) if isinstance(value, str) else nearest("", words)
+        raise InputError(f"{where} = {shown(value)}: not a valid value, {near}")
+    if isinstance(value, str | list) and len(value) > LONGEST[type(value)]:
+        raise InputError(f"{where} = {shown(value)}: expected at most {LONGEST[type(value)]:,}")
     if origin is tuple and isinstance(value, list | tuple):
         kinds = options[:1] * len(value) if options[-1] is Ellipsis else options
         if len(kinds) == len(value):
@@ -210,11 +232,11 @@ def checked(value: Any, kind: Any, where: str) -> Any:
                 return checked(value, option, where)
             except InputError:
                 continue
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
+    if kind is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:
         return float(value)
     if kind in (bool, int, str) and type(value) is kind:
         return value
-    raise InputError(f"{where} = {toml(value)}: must be {_described(kind)}")
+    raise InputError(f"{where} = {shown(value)}: must be {_described(kind)}")
 
 
 def _described(kind: Any) -> str:

@@ -22,16 +22,29 @@
 """
 
 import dataclasses
-import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from common.errors import InputError, nearest
+from common.structured import read_toml
+from common.study import config as configs
+from common.study.schema import BelowOne, Bounds, NonNegative, Seed
 
 Scale = Literal["smoke", "demo", "real", "paper"]
 DEFAULT = "demo"
+MOST_SEEDS = 10_000
+_KINDS = {  # what a file holds beside its tables and seeds
+    "title": str,
+    "scale": Scale,
+    "minutes": Annotated[float, Bounds(0, 10_000_000, open=True)],
+    "hardware": str,
+    "processes": Annotated[int, Bounds(1, 4096)],
+    "expected": str,
+    "raw": str,
+    "command": str,
+}
+_TOLERANCES = {"absolute": NonNegative, "relative": BelowOne}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +101,7 @@ def load(folder: Path, name: str = DEFAULT) -> Experiment:
 
 def read(path: Path) -> Experiment:
     """Read and check the experiment file at `path`; see :func:`load`."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+    table = read_toml(path)
     fields = {f.name: f for f in dataclasses.fields(Experiment) if f.name != "name"}
     for key in table:
         if key not in fields:
@@ -100,20 +110,13 @@ def read(path: Path) -> Experiment:
         required = field.default is field.default_factory is dataclasses.MISSING
         if required and key not in table:
             raise InputError(f"{path}: '{key}' is missing")
-    for key in ("title", "expected", "hardware", "raw", "command"):
-        if not isinstance(table.get(key, ""), str):
-            raise InputError(f"{path}: {key} = {table[key]!r} must be a string")
-    if table["scale"] not in get_args(Scale):
-        known = nearest(str(table["scale"]), get_args(Scale))
-        raise InputError(f"{path}: scale = {table['scale']!r} is not known, {known}")
-    if type(table["minutes"]) not in (int, float) or table["minutes"] <= 0:
-        raise InputError(f"{path}: minutes = {table['minutes']!r} must be a number above 0")
-    if type(table.get("processes", 1)) is not int or table.get("processes", 1) < 1:
-        raise InputError(f"{path}: processes = {table['processes']!r} must be a count above 0")
-    if not isinstance(table.get("config", {}), dict):
-        raise InputError(f"{path}: config must be a table")
+    for key in ("config", "verify"):
+        if not isinstance(table.get(key, {}), dict):
+            raise InputError(f"{path}: {key} = {configs.shown(table[key])} must be a table")
+    plain = {key: value for key, value in table.items() if key in _KINDS}
+    for key, value in plain.items():
+        table[key] = configs.checked(value, _KINDS[key], f"{path}: {key}")
     table["seeds"] = seeds(table["seeds"], f"{path}: seeds")
-    table["minutes"] = float(table["minutes"])
     table["verify"] = tuple(
         _tolerance(pattern, value, path) for pattern, value in table.get("verify", {}).items()
     )
@@ -124,31 +127,34 @@ def seeds(value: Any, where: str) -> tuple[int, ...]:
     """Return the seeds meant by a count (3 means 0, 1, 2) or by a list of them.
 
     Raises:
-        InputError: neither of the two, a negative seed, or one that is duplicated.
+        InputError: neither of the two, more than `MOST_SEEDS`, one out of its range, or one that
+            is duplicated.
     """
-    if type(value) is int and value > 0:
-        return tuple(range(value))
-    given = value if isinstance(value, list) else []
-    valid = all(type(seed) is int and seed >= 0 for seed in given)
-    if given and valid and len(set(given)) == len(given):
-        return tuple(given)
-    raise InputError(f"{where} = {value!r}: give a count above 0 or a list of different seeds")
+    given = range(value) if type(value) is int else value
+    if not isinstance(given, range | list) or not given:
+        raise InputError(
+            f"{where} = {configs.shown(value)}: give a count above 0 or a list of different seeds"
+        )
+    if len(given[: MOST_SEEDS + 1]) > MOST_SEEDS:
+        raise InputError(f"{where} = {configs.shown(value)}: expected at most {MOST_SEEDS:,} seeds")
+    made = tuple(configs.checked(seed, Seed, where) for seed in given)
+    if len(set(made)) < len(made):
+        raise InputError(f"{where} = {configs.shown(value)}: give a list of different seeds")
+    return made
 
 
 def _tolerance(pattern: str, value: Any, path: Path) -> Tolerance:
     where = f'{path}: verify."{pattern}"'
-    kinds = ("absolute", "relative")
     if isinstance(value, dict) and set(value) == {"skip"}:
         if not isinstance(value["skip"], str) or not value["skip"].strip():
             raise InputError(f"{where}: skip = {value['skip']!r} must say why")
         if not pattern.strip("*?."):
             raise InputError(f"{where} would skip every metric: name those that it is about")
         return Tolerance(pattern, skip=value["skip"])
-    if not isinstance(value, dict) or not value or not set(value) <= set(kinds):
+    if not isinstance(value, dict) or not value or not set(value) <= set(_TOLERANCES):
         raise InputError(f'{where} must be {{absolute = …, relative = …}} or {{skip = "why"}}')
-    if any(type(v) not in (int, float) or not 0 <= v < math.inf for v in value.values()):
-        raise InputError(f"{where} must hold numbers of at least 0")
-    absolute, relative = (float(value.get(kind, 0)) for kind in kinds)
-    if relative >= 1:
-        raise InputError(f"{where}: relative = {relative} must be below 1")
-    return Tolerance(pattern, absolute, relative)
+    made = {
+        kind: configs.checked(given, _TOLERANCES[kind], f"{where}: {kind}")
+        for kind, given in value.items()
+    }
+    return Tolerance(pattern, **made)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from common import paths
-from common.errors import InputError
+from common.data.finder import look
 from common.files import write_atomic
 from common.study import config as configs
 
@@ -12,17 +12,23 @@ from common.study import config as configs
 def key(folder: Path) -> str:
     """Return 12 hexadecimal digits over name, size and time of change of all files below.
 
-    The files are not read: other files mean another preparation, and the content hash of what
-    was prepared tells what is in them.
+    Hidden files and those of the system do not count. The files are not read: other files mean
+    another preparation, and the content hash of what was prepared tells what is in them.
 
     Raises:
         InputError: there is no such folder.
     """
-    if not folder.is_dir():
-        raise InputError(f"--raw {folder}: no such folder")
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    states = [(str(path.relative_to(folder)), path.stat()) for path in found]
-    return configs.digest([(name, state.st_size, state.st_mtime_ns) for name, state in states])
+    seen = look(folder)
+    return configs.digest([(seen.name(path), *_state(path)) for path in sorted(seen.files)])
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return size and time of change, -1 of a link to nowhere."""
+    try:
+        state = path.stat()
+    except OSError:
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
 
 
 def remember(study: str, dataset: str, folder: Path) -> None:

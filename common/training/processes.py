@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 
+from common import terminal
 from common.errors import InputError, UserError
 from common.locks import folder_lock
 
@@ -80,7 +80,7 @@ def exclusive(folder: Path, *, wait: bool = True) -> Iterator[bool]:
 def log(line: str) -> None:
     """Print a line to the standard error output, once for all processes."""
     if is_primary():
-        print(line, file=sys.stderr, flush=True)
+        terminal.note(line)
 
 
 def _broadcast(told: dict[str, Any]) -> dict[str, Any]:

@@ -4,17 +4,28 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from common.study.schema import (
+    Batch,
+    BelowOne,
     Bounds,
+    Channels,
     CheckpointMinutes,
     Count,
-    Counts,
+    Layers,
     Length,
     LogEvery,
-    NonNegative,
+    Most,
+    Pixels,
     Positive,
+    Rate,
+    Seed,
     Share,
+    Steps,
     Whole,
+    Widths,
 )
+
+Scale = Annotated[float, Bounds(0), Most(1000)]
+Gray = Annotated[float, Bounds(-1000, 1000)]
 
 
 @dataclass(frozen=True)
@@ -22,10 +33,10 @@ class DataConfig:
     """Which slices, at which size, and how they are split."""
 
     dataset: Literal["camcan", "lgg_flair", "simulated"] = "camcan"
-    height: Count = 96
-    width: Count = 128
+    height: Pixels = 96
+    width: Pixels = 128
     split: Literal["subject", "slice"] = "slice"  # the source splits slices: subjects leak
-    split_seed: Whole = 0
+    split_seed: Seed = 0
     train_fraction: Share = 0.6
     validation_fraction: Share = 0.2  # what is left of both is the test part
     slices: Count = 40  # axial slices a subject, from 20 below the middle of the volume
@@ -45,11 +56,11 @@ class DataConfig:
 class ModelConfig:
     """MONAI's DiffusionModelUNet as the source calls it."""
 
-    channels: Counts = (256, 256, 512)
+    channels: Widths = (256, 256, 512)
     attention: tuple[bool, ...] = (False, False, True)
-    head_channels: tuple[Whole, ...] = (0, 0, 512)
-    residual_blocks: Count = 2
-    groups: Count = 32  # of GroupNorm
+    head_channels: tuple[Annotated[int, Bounds(0, 16_384)], ...] = (0, 0, 512)
+    residual_blocks: Layers = 2
+    groups: Channels = 32  # of GroupNorm
     condition_features: Count = 3  # age, sex, slice number as one token
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
 
@@ -84,8 +95,8 @@ class TrainConfig:
     """Optimization of the denoising network."""
 
     epochs: Count = 275
-    batch_size: Count = 8
-    learning_rate: Positive = 2.5e-5
+    batch_size: Batch = 8
+    learning_rate: Rate = 2.5e-5
     warmup_steps: Whole = 0
     cosine_decay: bool = False  # to zero over the whole training
     stratified_times: bool = False  # one time from each of batch_size equal parts of the schedule
@@ -96,10 +107,10 @@ class TrainConfig:
         1.0,
     )  # of age, sex, slice
     prediction: Literal["epsilon", "velocity"] = "epsilon"  # of the network
-    image_range: tuple[float, float] = (0.0, 1.0)  # what black and white are for the network
-    ema: Annotated[float, Bounds(0, 0.999999)] = 0.0  # decay of the parameters' average; 0 = off
+    image_range: tuple[Gray, Gray] = (0.0, 1.0)  # what black and white are for the network
+    ema: BelowOne = 0.0  # decay of the parameters' average; 0 = off
     log_every: LogEvery = 50  # steps
-    validate_every: Annotated[int, Bounds(1)] = 1  # epochs
+    validate_every: Count = 1  # epochs
     validation_images: Whole = 0  # slices of the validation loss; 0 = all
     checkpoint_minutes: CheckpointMinutes = 5.0  # changes no result
 
@@ -114,11 +125,11 @@ class SampleConfig:
     """How images are drawn."""
 
     sampler: Literal["ddpm", "ddim"] = "ddpm"
-    steps: Count = 1000
+    steps: Steps = 1000
     eta: Share = 0.0  # of DDIM: 0 deterministic, 1 as much fresh noise as ancestral sampling
-    train_steps: Annotated[int, Bounds(2)] = 1000  # length of the noise schedule
-    batch_size: Count = 32
-    guidance_scales: Annotated[tuple[NonNegative, ...], Length(1)] = (0.0, 0.5, 1.0, 3.0, 5.0, 7.0)
+    train_steps: Annotated[int, Bounds(2), Most(65_536)] = 1000  # length of the noise schedule
+    batch_size: Batch = 32
+    guidance_scales: Annotated[tuple[Scale, ...], Length(1, 64)] = (0.0, 0.5, 1.0, 3.0, 5.0, 7.0)
 
     def check(self) -> None:
         """Raise ValueError where sampler, steps and scales do not go together."""
@@ -145,10 +156,15 @@ class SampleConfig:
 class BrainAgeConfig:
     """The regressor in the role of the source's DeepBrainNet."""
 
-    features: Annotated[tuple[Annotated[int, Bounds(8)], ...], Length(1)] = (32, 64, 128, 256)
+    features: Annotated[tuple[Annotated[int, Bounds(8), Most(16_384)], ...], Length(1, 12)] = (
+        32,
+        64,
+        128,
+        256,
+    )
     epochs: Count = 100
-    batch_size: Count = 8
-    learning_rate: Positive = 1e-4
+    batch_size: Batch = 8
+    learning_rate: Rate = 1e-4
     plateau_factor: Share = 0.1
     plateau_patience: Whole = 5
     stop_patience: Count = 15
@@ -182,7 +198,13 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def check(self) -> None:
-        """Raise ValueError for images that the network cannot halve once a level."""
+        """Raise ValueError for images that a network cannot halve once a level."""
+        halvings = len(self.brain_age.features)
+        if min(self.data.height, self.data.width) < 2**halvings:
+            raise ValueError(
+                f"data.height = {self.data.height}, data.width = {self.data.width}: expected at "
+                f"least {2**halvings} for the {halvings} levels of brain_age.features"
+            )
         divisor = 2 ** (len(self.model.channels) - 1)
         if self.data.height % divisor or self.data.width % divisor:
             raise ValueError(

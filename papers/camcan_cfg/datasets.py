@@ -18,12 +18,12 @@ COHORT_SEED = 0  # of the simulated cohort: one cohort for all runs
 
 def camcan_files(raw: Path, config: DataConfig) -> list[Path]:
     """Return the table and the volumes of Cam-CAN."""
-    return camcan_layout.files(raw)
+    return camcan_layout.listing(raw).files
 
 
 def lgg_files(raw: Path, config: DataConfig) -> list[Path]:
     """Return the table, the slices and the masks of LGG MRI Segmentation."""
-    return kaggle_lgg.files(raw)
+    return kaggle_lgg.listing(raw).files
 
 
 def simulated(raw: None, config: DataConfig) -> Reading[SubjectSlices]:

@@ -10,14 +10,16 @@ Results on them are not comparable with results on Cam-CAN.
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from tqdm import tqdm
 
 from common.data import kaggle_lgg
+from common.data.copies import Copies
 from common.data.images import cut, resize_area, window
 from common.data.prepared import Reading
-from common.data.raw import BadFile, number, read_table
+from common.data.raw import BadFile
+from common.data.tables import Row, read_table
 from papers.camcan_cfg.config import DataConfig
 from papers.camcan_cfg.layout import SubjectSlices, slice_numbers
 
@@ -31,19 +33,24 @@ MARGIN = 1.1  # of the window around the head
 
 def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
     """Return the patients, by name, that have an age, a sex and tumor-free slices in range."""
-    table, *paths = kaggle_lgg.files(raw)
-    labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
+    found = kaggle_lgg.listing(raw)
+    table = read_table(found.table, ("Patient", AGE, SEX))
+    rows, copies = table.by("Patient"), Copies()
     subjects: list[SubjectSlices] = []
-    absent, bad = [], []
-    patients = kaggle_lgg.by_patient(paths)
-    stacks = tqdm(patients.items(), desc="reading LGG", unit="patient", delay=2, disable=None)
-    for name, stack in stacks:
-        row = labels.get(name, {AGE: "", SEX: ""})
-        if not (row[AGE] and row[SEX]):
-            absent.append(f"{name}: no age or no gender in {kaggle_lgg.TABLE}")
-            continue
+    absent, bad = [], [*found.bad, *table.bad]
+    patients = found.patients
+    for name, files in tqdm(patients.items(), "reading LGG", unit="patient", delay=2, disable=None):
         try:
-            subject = _subject(name, row, stack, config)
+            row = rows.row(name) if rows.knows(name) else Row(found.table.name, 0, {})
+            age, sex = row.number(AGE, 0.0, 120.0), row.sex(SEX)
+            if age is None or sex is None:
+                absent.append(f"{name}: no age or no gender in {kaggle_lgg.TABLE}")
+                continue
+            images, tumor = kaggle_lgg.read_stack(files)
+            if (first := copies.first(name, images)) != name:
+                raise BadFile(f"shows the same as {first}; keep one")
+            flair = images[..., kaggle_lgg.FLAIR]
+            subject = SubjectSlices(name, age, sex, *_slices(flair, tumor, config))
         except BadFile as reason:
             bad += [f"{name}: {text}" for text in reason.args]
             continue
@@ -51,7 +58,8 @@ def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
             subjects.append(subject)
         else:
             absent.append(f"{name}: no tumor-free slice at the numbers used")
-    return Reading(subjects, bad, absent)
+    ignored = [*found.ignored, *kaggle_lgg.rows_alone(rows, found)]
+    return Reading(subjects, bad, absent, ignored)
 
 
 def levels(head: Bool[np.ndarray, "slices height width"]) -> Float[np.ndarray, " slices"]:
@@ -77,29 +85,24 @@ def levels(head: Bool[np.ndarray, "slices height width"]) -> Float[np.ndarray, "
     return WIDEST + (start + slope * position) * (CROWN - WIDEST)
 
 
-def _subject(
-    name: str, row: dict[str, str], paths: list[Path], config: DataConfig
-) -> SubjectSlices:
+def _slices(
+    flair: UInt8[np.ndarray, "slices rows columns"],
+    tumor: Bool[np.ndarray, "slices rows columns"],
+    config: DataConfig,
+) -> tuple[Int[np.ndarray, " kept"], Float[np.ndarray, "kept height width"]]:
     """Return a patient's tumor-free slices at the numbers asked for, which may be none."""
-    age, sex = number(row[AGE], AGE, 0.0, 120.0), row[SEX]
-    if sex not in ("1", "2"):
-        raise BadFile(f"{SEX} in {kaggle_lgg.TABLE} is {sex!r}, not 1 (female) or 2 (male)")
-    channels, tumor = kaggle_lgg.read_stack(paths)
-    flair = channels[..., kaggle_lgg.FLAIR]
     head = np.stack([ndimage.binary_fill_holes(image > AIR) for image in flair])
     numbers = np.rint(levels(head)).astype(int)
     inside = np.isin(numbers, slice_numbers(config.slices))
     kept = inside & ~tumor.any(axis=(1, 2)) & (head.mean(axis=(1, 2)) > EMPTY)
     if not kept.any():
-        nothing = np.zeros((0, config.height, config.width), np.float32)
-        return SubjectSlices(name, age, int(sex), numbers[kept], nothing)
+        return numbers[kept], np.zeros((0, config.height, config.width), np.float32)
     outline = _outline(head[inside])
     brightness = np.float32(MEDIAN / np.median(flair[inside][:, outline]))
     corners = [f(np.argwhere(outline), axis=0).tolist() for f in (np.min, np.max)]
     around = window((*corners[0], *corners[1]), config.width / config.height, MARGIN)
     images = cut(np.clip(flair[kept] * brightness, 0, 1), around)
-    images = resize_area(_upright(images), config.height, config.width)
-    return SubjectSlices(name, age, int(sex), numbers[kept], images)
+    return numbers[kept], resize_area(_upright(images), config.height, config.width)
 
 
 def _outline(head: Bool[np.ndarray, "slices height width"]) -> Bool[np.ndarray, "height width"]:

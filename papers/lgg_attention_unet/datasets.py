@@ -10,8 +10,10 @@ from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
 from common.data import kaggle_lgg
+from common.data.copies import Copies
 from common.data.prepared import Dataset, Reading
-from common.data.raw import BadFile, number, read_table
+from common.data.raw import BadFile
+from common.data.tables import read_table
 from papers.lgg_attention_unet.config import DataConfig
 
 AGE, SEX = "age_at_initial_pathologic", "gender"
@@ -35,24 +37,31 @@ class Stack:
 
 def kaggle_files(raw: Path, config: DataConfig) -> list[Path]:
     """Return the table, the slices and the masks."""
-    return kaggle_lgg.files(raw)
+    return kaggle_lgg.listing(raw).files
 
 
 def kaggle(raw: Path, config: DataConfig) -> Reading[Stack]:
     """Return the patients in the order of their names."""
-    table, *paths = kaggle_lgg.files(raw)
-    labels = {row["Patient"]: row for row in read_table(table, ("Patient", AGE, SEX))}
-    stacks, bad = [], []
-    patients = kaggle_lgg.by_patient(paths)
+    found = kaggle_lgg.listing(raw)
+    table = read_table(found.table, ("Patient", AGE, SEX))
+    rows, copies = table.by("Patient"), Copies()
+    stacks, absent, bad = [], [], [*found.bad, *table.bad]
+    patients = found.patients
     for name, files in tqdm(patients.items(), "reading LGG", unit="patient", delay=2, disable=None):
-        row = labels.get(name, {AGE: "", SEX: ""})
         try:
-            age = number(row[AGE], f"{AGE} in {table.name}", 0.0, 120.0) if row[AGE] else 0.0
-            sex = number(row[SEX], f"{SEX} in {table.name}", 1.0, 2.0) if row[SEX] else 0
-            stacks.append(Stack(name, *kaggle_lgg.read_stack(files), age, int(sex)))
+            images, masks = kaggle_lgg.read_stack(files)
+            if (first := copies.first(name, images)) != name:
+                raise BadFile(f"shows the same as {first}; keep one")
+            age, sex = None, None
+            if rows.knows(name):
+                row = rows.row(name)
+                age, sex = row.number(AGE, 0.0, 120.0), row.sex(SEX)
+            else:
+                absent.append(f"{name}: no row in {found.table.name}, age and sex are not known")
+            stacks.append(Stack(name, images, masks, age or 0.0, sex or 0))
         except BadFile as reason:
             bad += [f"{name}: {text}" for text in reason.args]
-    return Reading(stacks, bad)
+    return Reading(stacks, bad, absent, [*found.ignored, *kaggle_lgg.rows_alone(rows, found)])
 
 
 def simulated(raw: None, config: DataConfig) -> Reading[Stack]:

@@ -4,7 +4,6 @@ Channels are pre-contrast, FLAIR, post-contrast; a scan of one channel is taken 
 in the two others as well, which is what the public data does for missing ones.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float32, UInt8
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
+from common import terminal
 from common.data import scans, user_files
 from common.data.images import resize_8_bits, resize_area
 from common.data.kaggle_lgg import FLAIR
@@ -49,11 +49,12 @@ def predict(
     found = trained.find(checkpoint, STUDY, Config())
     name = "attention" if "attention" in found.folders else "plain"
     folder, config = found.folder(name), found.config
-    patients = scans.patients(source, skip_bad)
+    found_scans = scans.patients(source, skip_bad)
+    patients = found_scans.patients
     every = [file for one in patients for file in one.files]
     targets = {file: _targets(file, source, out) for file in every}
     user_files.check_output(source, out, [target for pair in targets.values() for target in pair])
-    print(f"network: {folder}", file=sys.stderr)
+    terminal.note(f"network: {folder}")
     most = max(one.slices for one in patients)
     batch = min(config.evaluate.batch_size, most)  # of slices: the rest would be filled with zeros
     config = replace(config, evaluate=replace(config.evaluate, batch_size=batch))
@@ -77,7 +78,7 @@ def predict(
             }
         )
         rows += _rows(scan, maps, masks, source, targets)
-    return rows
+    return user_files.Rows(rows, found_scans.account)
 
 
 def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) -> Maps:

@@ -8,23 +8,33 @@ leaves open is what the literature on synthetic chest films does, and the commen
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
+from common.study import latent_sizes
 from common.study.schema import (
+    Batch,
     Bounds,
+    Channels,
     CheckpointMinutes,
     Count,
     Counts,
+    Depths,
+    Fraction,
+    Layers,
     LogEvery,
+    Most,
     NonNegative,
     Positive,
+    Rate,
+    Seed,
     Share,
+    Steps,
     Whole,
+    Widths,
 )
 
-Side = Annotated[int, Bounds(32)]  # pixels
-Fraction = Annotated[float, Bounds(0, 1, open=True)]
+Side = Annotated[int, Bounds(32), Most(4096)]  # pixels
 Level = Annotated[int, Bounds(0, 4000)]  # of Canny: a sum of absolute differences of gray values
 Guidance = Annotated[float, Bounds(1, 30)]  # the source's range
-Steps = Annotated[int, Bounds(10, 100)]  # the source's range
+SamplerSteps = Annotated[int, Bounds(10, 100)]  # the source's range
 Control = Annotated[float, Bounds(0, 2)]  # the source's range
 Arm = Literal[
     "real",  # real films alone
@@ -47,7 +57,7 @@ class DataConfig:
     rare: str = "Pneumothorax"  # the finding that is made rare, one of these
     # by patient; "published" is the publisher's own split, whose leak the study can so show
     split: Literal["patient", "published"] = "patient"
-    split_seed: Whole = 0
+    split_seed: Seed = 0
     train_fraction: Fraction = 0.6  # of the patients; ours, as are the next two
     validation_fraction: Fraction = 0.1
     review_fraction: Fraction = 0.1  # the reviewer's own; what is left of all is the test part
@@ -84,28 +94,36 @@ class EngineConfig:
 
     weights: str = "sd15"
     controlnet: str = "canny"
-    autoencoder_channels: Counts = (128, 256, 512, 512)
-    latent_channels: Count = 4
-    channels: Counts = (320, 640, 1280, 1280)
-    head_channels: Count = 40
-    context: Count = 768
-    text_layers: Count = 12
-    groups: Count = 32
-    hint_channels: Counts = (16, 32, 96, 256)
+    autoencoder_channels: Widths = (128, 256, 512, 512)
+    latent_channels: Channels = 4
+    channels: Widths = (320, 640, 1280, 1280)
+    head_channels: Channels = 40
+    context: Channels = 768
+    text_layers: Layers = 12
+    groups: Channels = 32
+    hint_channels: Widths = (16, 32, 96, 256)
     kl: NonNegative = 1e-6  # weight of the autoencoder's penalty, as of Stable Diffusion's
-    autoencoder_steps: Count = 1000
-    autoencoder_batch_size: Count = 16
-    autoencoder_learning_rate: Positive = 1e-3
-    steps: Count = 1000  # of U-Net and words
-    batch_size: Count = 16
-    learning_rate: Positive = 1e-4
-    control_steps: Count = 1000
-    control_batch_size: Count = 16
-    control_learning_rate: Positive = 1e-4
+    autoencoder_steps: Steps = 1000
+    autoencoder_batch_size: Batch = 16
+    autoencoder_learning_rate: Rate = 1e-3
+    steps: Steps = 1000  # of U-Net and words
+    batch_size: Batch = 16
+    learning_rate: Rate = 1e-4
+    control_steps: Steps = 1000
+    control_batch_size: Batch = 16
+    control_learning_rate: Rate = 1e-4
     prediction: Literal["epsilon", "v_prediction"] = "epsilon"  # of a small model
     prompt_dropout: Share = 0.1  # rows that are trained without their prompt, for guidance
     label: bool = True  # the finding as a learned word beside its name, as the source says
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation
+
+    def check(self) -> None:
+        """Raise ValueError for a ControlNet that halves a film other than the autoencoder does."""
+        if not self.weights and len(self.hint_channels) != len(self.autoencoder_channels):
+            raise ValueError(
+                f"engine.hint_channels: {len(self.hint_channels)} values for "
+                f"{len(self.autoencoder_channels)} engine.autoencoder_channels; give one for each"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,19 +135,19 @@ class AdaptConfig:
     """
 
     method: Literal["lora", "full"] = "lora"
-    rank: Count = 4
+    rank: Channels = 4
     alpha: Positive = 4.0
     rare_share: Share = 0.5  # of the rows of a batch, the rest being films of all other kinds
-    steps: Count = 1000
-    batch_size: Count = 8
-    learning_rate: Positive = 1e-4
+    steps: Steps = 1000
+    batch_size: Batch = 8
+    learning_rate: Rate = 1e-4
 
 
 @dataclass(frozen=True)
 class SynthesisConfig:
     """How films are drawn; the source's worker, or the defaults of its page."""
 
-    steps: Steps = 30
+    steps: SamplerSteps = 30
     guidance: Guidance = 7.5
     sampler: Literal["unipc", "ddim", "pndm"] = "unipc"
     control: Control = 1.0  # what the ControlNet's residuals are multiplied by
@@ -137,13 +155,21 @@ class SynthesisConfig:
     canny_high: Level = 200
     # Ours, shorter than the source's; a small model never learned these words: best none for it.
     negative: str = "blurry, low quality, distorted anatomy"
-    batch_size: Count = 8
+    batch_size: Batch = 8
     # Ours, of the rest of this section:
     accepted: Count = 96  # films of the rare finding that a set must have
     others: Count = 96  # films of each other class, for training on synthetic films alone
     tries: Count = 3  # times so many are drawn at most, until enough are accepted
     # snapshots of a review desk, by content: their films instead of those the reviewer accepted
     corpora: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise ValueError for thresholds of edges that are the wrong way round."""
+        if self.canny_low > self.canny_high:
+            raise ValueError(
+                f"synthesis.canny_low: {self.canny_low}, expected at most synthesis.canny_high = "
+                f"{self.canny_high}"
+            )
 
 
 @dataclass(frozen=True)
@@ -158,26 +184,35 @@ class ReviewConfig:
     visible: Share = 0.5
     edges: Share = 0.3
     copy: Share = 0.01
-    steps: Count = 400
+    steps: Steps = 400
 
 
 @dataclass(frozen=True)
 class ClassifierConfig:
     """The classifier: ResNet-18 (He et al. 2016) on one channel; the source names none."""
 
-    channels: Counts = (64, 128, 256, 512)
-    blocks: Counts = (2, 2, 2, 2)
+    channels: Widths = (64, 128, 256, 512)
+    blocks: Depths = (2, 2, 2, 2)
     # halvings of height and width before the first block: imagenet two, half one, small none
     stem: Literal["imagenet", "half", "small"] = "imagenet"
-    steps: Count = 2000
-    batch_size: Annotated[int, Bounds(2)] = 32  # half of it the same real films in all arms
-    learning_rate: Positive = 1e-3
+    steps: Steps = 2000
+    # half of it the same real films in all arms
+    batch_size: Annotated[int, Bounds(2), Most(65_536)] = 32
+    learning_rate: Rate = 1e-3
     weight_decay: NonNegative = 1e-4
     rotation: Annotated[float, Bounds(0, 45)] = 10.0  # degrees, either way: usual augmentation
     shift: Annotated[float, Bounds(0, 0.5)] = 0.05  # of the side
     zoom: Annotated[float, Bounds(0, 0.5)] = 0.1
     brightness: Annotated[float, Bounds(0, 0.9)] = 0.1
     dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def check(self) -> None:
+        """Raise ValueError unless each level has a number of blocks."""
+        if len(self.blocks) != len(self.channels):
+            raise ValueError(
+                f"classifier.blocks: {len(self.blocks)} values for {len(self.channels)} "
+                "classifier.channels; give one for each"
+            )
 
 
 @dataclass(frozen=True)
@@ -211,7 +246,7 @@ class TrainConfig:
 class EvaluateConfig:
     """What is measured of a trained seed."""
 
-    batch_size: Count = 16
+    batch_size: Batch = 16
     # "pixels" are 64 means of blocks, for tests that may fetch nothing
     features: Literal["inception768", "inception2048", "pixels"] = "inception2048"
     anatomy_films: Count = 32  # drawn with, without, and with an unheeded ControlNet
@@ -235,6 +270,14 @@ class Config:
 
     def check(self) -> None:
         """Raise ValueError for sections that do not go together."""
+        if not self.engine.weights:
+            latent_sizes.check("engine", self.engine)
+            divisor = 2 ** latent_sizes.halvings(self.engine)
+            if self.data.size % divisor:
+                raise ValueError(
+                    f"data.size = {self.data.size}: expected a multiple of {divisor} for "
+                    "engine.autoencoder_channels and engine.channels"
+                )
         if max(self.arms.doses) > self.synthesis.accepted:
             raise ValueError(
                 f"arms.doses: {max(self.arms.doses)} synthetic films of synthesis.accepted = "

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from common.data.finder import COPIED
 from common.data.prepared import Dataset
 from common.data.raw import BadFile, existing
 from common.data.user_files import shown
@@ -111,7 +112,8 @@ def _read(raw: Path, config: DataConfig, listing: Listing) -> FilmReading:
     raw = existing(raw)
     entries, others = chosen(listing.entries, config)
     seen: dict[bytes, Entry] = {}
-    films, bad, copies, small = [], list(listing.bad), 0, 0
+    films, bad, small = [], list(listing.bad), 0
+    copies: list[str] = []
     for entry in _progress(entries, f"reading {config.dataset}", len(entries)):
         try:
             whole = gray_film.read(entry.file)
@@ -123,7 +125,7 @@ def _read(raw: Path, config: DataConfig, listing: Listing) -> FilmReading:
             bad.append(f"{shown(entry.file, raw)}: {reason}")
             continue
         if first is not entry:
-            copies += 1
+            copies.append(f"{shown(entry.file, raw)}, as {shown(first.file, raw)}: {COPIED}")
             continue
         small += len(whole) < config.size
         films.append(
@@ -138,11 +140,13 @@ def _read(raw: Path, config: DataConfig, listing: Listing) -> FilmReading:
         )
     counted = {
         "with other findings only left out": others,
-        "copies of others left out": copies,
+        "copies of others left out": len(copies),
         f"smaller than {config.size} pixels, enlarged": small,
     }
     notes = [f"{count} {what}" for what, count in counted.items() if count]
-    return FilmReading(films, bad, listing.absent, [*notes, *listing.notes])
+    return FilmReading(
+        films, bad, listing.absent, [*listing.ignored, *copies], [*notes, *listing.notes]
+    )
 
 
 def _progress(things: Iterable[Any], what: str, count: int) -> Iterable[Any]:

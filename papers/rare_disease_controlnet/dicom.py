@@ -41,9 +41,7 @@ ENDS = (0.1, 99.9)  # percentiles that become black and white where the file giv
 
 def is_dicom(path: Path) -> bool:
     """Return whether a file is DICOM by its suffix, or without one by what it begins with."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    return not path.suffix.lstrip(".").isalpha() and begins_as_dicom(path)
+    return path.suffix.lower() in SUFFIXES or begins_as_dicom(path)
 
 
 def identity(path: Path) -> tuple[str, str]:

@@ -15,15 +15,16 @@ is a pseudonym: who has a list of ids can find the one that it is of.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from common.data.raw import BadFile, existing
-from common.data.user_files import shown
+from common.data.finder import Seen, look, numeric, suffix
+from common.data.raw import BadFile
+from common.data.tables import alike
 from common.errors import InputError
 from papers.rare_disease_controlnet import dicom
 from papers.rare_disease_controlnet.gray_film import is_film
-from papers.rare_disease_controlnet.listing import Entry, Listing, inside
+from papers.rare_disease_controlnet.listing import Entry, Listing
 
 NORMAL = ("normal", "no finding")
 # Images of other kinds are named, so that none is left out without a word; other files are not.
@@ -33,52 +34,72 @@ OTHERS = (".bmp", ".gif", ".heic", ".jp2", ".nii", ".tif", ".tiff", ".webp")
 def listing(raw: Path) -> Listing:
     """Return the films of all class folders.
 
-    Raises `InputError` where there is no class folder, none with a finding, or not one film.
+    Raises `InputError` where there is no class folder, none with a finding, two of one class, or
+    not one film.
     """
-    raw = existing(raw)
-    classes = [path for path in inside(raw) if path.is_dir()]
-    if not classes:
-        raise InputError(f"--raw {raw}: no folder there; give one for each class, as normal/")
-    entries, bad = [], []
-    for path in inside(raw):
-        if path.is_file() and is_film(path):
-            bad.append(f"{path.name}: lies beside the class folders; put it into one")
-    for folder in classes:
-        finding = " ".join(folder.name.replace("_", " ").split()).lower()
-        findings = () if finding in NORMAL else (folder.name,)
-        for file in _below(folder):
-            try:
-                if file.suffix.lower() in OTHERS:
-                    raise BadFile("is no PNG, JPEG or DICOM file; save it as one of these")
-                if is_film(file):
-                    entries.append(_entry(file, folder, findings))
-            except BadFile as reason:
-                bad.append(f"{shown(file, raw)}: {reason}")
+    seen = look(raw)
+    classes = sorted(seen.folders(seen.root), key=numeric)
+    if not classes and not seen.bad:
+        raise InputError(f"--raw {seen.root}: no folder there; give one for each class, as normal/")
+    findings = _findings(seen, classes)
+    bad, faulty = list(seen.bad), []
+    patients: dict[Path, tuple[str, str]] = {}  # of each film the patient, and the view
+    for file in sorted(seen.files, key=numeric):
+        try:
+            if suffix(file, OTHERS):
+                raise BadFile("is no PNG, JPEG or DICOM file; save it as one of these")
+            if not is_film(file):
+                continue
+            if file.parent == seen.root:
+                raise BadFile("lies beside the class folders; put it into one")
+            patients[file] = _patient(file, _class(file, seen))
+        except BadFile as reason:
+            faulty.append(file)
+            bad.append(f"{seen.name(file)}: {reason}")
+    spelled = alike(patient for patient, _ in patients.values())
+    entries = []
+    for file, (patient, view) in patients.items():
+        folder = _class(file, seen)
+        if patient in spelled:
+            both = f"{patient!r} is {spelled[patient]!r} elsewhere; write it alike"
+            bad.append(f"{seen.name(file)}: its patient {both}")
+        name = _hashed("film", file.relative_to(seen.root).as_posix())
+        entries.append(Entry(name, _hashed("patient", patient), file, findings[folder], view))
+    entries = [entry for entry in entries if patients[entry.file][0] not in spelled]
     if not entries and not bad:
-        raise InputError(f"--raw {raw}: no PNG, JPEG or DICOM file in its folders")
+        raise InputError(f"--raw {seen.root}: no PNG, JPEG or DICOM file in its folders")
     if not any(entry.findings for entry in entries) and not bad:
-        raise InputError(f"--raw {raw}: no folder but normal; give one for each finding")
-    return Listing(entries, bad=bad)
+        raise InputError(f"--raw {seen.root}: no folder but normal; give one for each finding")
+    used = {_class(file, seen) for file in patients}
+    ignored = [f"{folder.name}: without a film" for folder in classes if folder not in used]
+    return Listing(entries, bad=bad, ignored=[*seen.others([*patients, *faulty]), *ignored])
 
 
-def _entry(file: Path, folder: Path, findings: tuple[str, ...]) -> Entry:
+def _findings(seen: Seen, classes: Sequence[Path]) -> dict[Path, tuple[str, ...]]:
+    """Return what the films of each class folder show."""
+    known: dict[str, Path] = {}
+    findings: dict[Path, tuple[str, ...]] = {}
+    for folder in classes:
+        name = " ".join(folder.name.replace("_", " ").split()).lower()
+        if known.setdefault(name, folder) != folder:
+            raise InputError(
+                f"--raw {seen.root}: {known[name].name}/ and {folder.name}/ are one class; keep one"
+            )
+        findings[folder] = () if name in NORMAL else (folder.name,)
+    return findings
+
+
+def _class(file: Path, seen: Seen) -> Path:
+    return seen.root / file.relative_to(seen.root).parts[0]
+
+
+def _patient(file: Path, folder: Path) -> tuple[str, str]:
+    """Return whose film it is, and its view, empty where nobody says."""
     below = file.relative_to(folder).parts
     header, view = dicom.identity(file) if dicom.is_dicom(file) else ("", "")
-    patient = below[0] if len(below) > 1 else header or file.stem.partition("_")[0] or file.stem
-    name = file.relative_to(folder.parent).as_posix()
-    return Entry(_hashed("film", name), _hashed("patient", patient), file, findings, view)
+    name = file.stem.partition("_")[0] or file.stem
+    return (below[0] if len(below) > 1 else header or name), view
 
 
 def _hashed(kind: str, name: str) -> str:
     return f"{kind}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:12]}"
-
-
-def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield the files of a folder and below, through linked folders too, but not in circles."""
-    if folder.resolve() in above:
-        return
-    for path in inside(folder):
-        if path.is_dir():
-            yield from _below(path, (*above, folder.resolve()))
-        elif path.is_file():
-            yield path

@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from common.data.raw import existing
+from common.data.finder import IMAGES, OTHER, SECOND, Seen, look, numeric, size, suffix
 from common.data.user_files import shown
 from common.errors import InputError
 from papers.rare_disease_controlnet.film import Film
 from papers.rare_disease_controlnet.gray_film import JPEG, PNG
-from papers.rare_disease_controlnet.listing import Entry, Listing, inside
+from papers.rare_disease_controlnet.listing import Entry, Listing
 
 FOLDERS = {"train": "train", "val": "train", "test": "test"}  # the part of each
 NORMAL, PNEUMONIA = "NORMAL", "PNEUMONIA"
@@ -35,19 +35,20 @@ NAMES = {
 def listing(raw: Path) -> Listing:
     """Return the films, given chest_xray or a folder around it.
 
-    Raises `InputError` where train or test, or a class of them, is missing or empty.
+    Bad are images that are not named as published, have another's name, or lie elsewhere. Raises
+    `InputError` where train or test, or a class of them, is missing or empty.
     """
-    raw = existing(raw)
-    roots = (raw, raw / "chest_xray", raw / "chest_xray" / "chest_xray")
-    root = next((folder for folder in roots if (folder / "train").is_dir()), None)
-    if root is None:
-        raise InputError(f"--raw {raw}: no chest_xray there with train/ and test/")
-    entries, bad = [], []
+    seen = look(raw)
+    root = _root(seen)
+    entries, bad, files = [], list(seen.bad), set[Path]()
     for folder, part in FOLDERS.items():
-        if folder == "val" and not (root / folder).is_dir():
+        place = seen.only(seen.folders(root), folder)
+        if place is None and folder == "val":
             continue
         for label, pattern in NAMES.items():
-            for file in _films(root / folder / label):
+            films = _films(seen, place or root / folder, label)
+            files.update(films)
+            for file in films:
                 match = pattern.fullmatch(file.stem)
                 if match is None:
                     example = "IM-<n>-<n>" if label == NORMAL else "person<n>_bacteria_<n>"
@@ -55,6 +56,9 @@ def listing(raw: Path) -> Listing:
                     continue
                 findings = (KINDS[match["kind"]],) if label == PNEUMONIA else ()
                 entries.append(Entry(file.stem, match["patient"], file, findings, "AP", part))
+    misplaced = _elsewhere(seen, files)
+    where = "lies outside of NORMAL/ and PNEUMONIA/, or is no JPEG or PNG; remove it"
+    bad += [f"{seen.name(path)}: {where}" for path in misplaced]
     counts = Counter(entry.name for entry in entries)
     bad += [
         f"{shown(entry.file, root)}: another film has this name; keep one"
@@ -64,7 +68,9 @@ def listing(raw: Path) -> Listing:
     entries = [entry for entry in entries if counts[entry.name] == 1]
     shared = leak(entries)
     note = f"{shared['both']} of {shared['patients']} patients in the published train and test part"
-    return Listing(entries, bad=bad, notes=[note])
+    used = files.union(misplaced)
+    ignored = seen.others(used, lambda path: SECOND if suffix(path, IMAGES) else OTHER)
+    return Listing(entries, bad=bad, notes=[note], ignored=ignored)
 
 
 def leak(films: Iterable[Entry | Film]) -> dict[str, int]:
@@ -86,11 +92,30 @@ def leak(films: Iterable[Entry | Film]) -> dict[str, int]:
     }
 
 
-def _films(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give chest_xray whole")
-    films = [path for path in inside(folder) if path.suffix.lower() in JPEG + PNG]
-    films = [path for path in films if path.is_file()]
+def _root(seen: Seen) -> Path:
+    root: Path | None = seen.root
+    while root is not None and seen.only(seen.folders(root), "train") is None:
+        root = seen.only(seen.folders(root), "chest_xray")
+    if root is None:
+        raise InputError(f"--raw {seen.root}: no chest_xray there with train/ and test/")
+    return root
+
+
+def _films(seen: Seen, folder: Path, label: str) -> list[Path]:
+    place = seen.only(seen.folders(folder), label)
+    if place is None:
+        raise InputError(f"{folder / label}: no such folder; give chest_xray whole")
+    films = [path for path in seen.beside(place) if suffix(path, JPEG + PNG)]
     if not films:
-        raise InputError(f"{folder}: no JPEG there")
-    return films
+        raise InputError(f"{place}: no JPEG there")
+    return sorted(films, key=numeric)
+
+
+def _elsewhere(seen: Seen, films: set[Path]) -> list[Path]:
+    """Return which images lie outside of the classes' folders, or are of another kind.
+
+    But not those that are there a second time, as Kaggle's archive has them.
+    """
+    sizes = {path.name: size(path) for path in films}
+    rest = [path for path in seen.files if suffix(path, IMAGES) and path not in films]
+    return [path for path in rest if sizes.get(path.name) != size(path)]

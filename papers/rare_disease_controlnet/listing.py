@@ -8,7 +8,6 @@ from pathlib import Path
 
 from common.data.prepared import Reading
 from common.data.splits import in_turns
-from common.data.user_files import numeric
 from common.errors import InputError, nearest
 from papers.rare_disease_controlnet.config import DataConfig
 from papers.rare_disease_controlnet.film import Film
@@ -35,6 +34,7 @@ class Listing:
     bad: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what else there is to say, in clauses
+    ignored: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,3 @@ def chosen(entries: Sequence[Entry], config: DataConfig) -> tuple[list[Entry], i
     used = [entry for entry in entries if not entry.findings or wanted & {*entry.findings}]
     limited = in_turns(used, lambda one: one.patient, lambda one: one.name, config.limit)
     return limited, len(entries) - len(used)
-
-
-def inside(folder: Path) -> list[Path]:
-    """Return what lies in a folder, in numeric order of names, without what systems put there.
-
-    Raises `InputError` where it may not be read.
-    """
-    try:
-        found = sorted(folder.iterdir(), key=numeric)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
-    return [path for path in found if not path.name.startswith((".", "__MACOSX"))]

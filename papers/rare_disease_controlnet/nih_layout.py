@@ -11,14 +11,17 @@ The labels were mined from reports by a program. The revised table comes before 
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import defaultdict
 from pathlib import Path
 
-from common.data.raw import BadFile, existing, number, read_table
-from common.data.user_files import shown
+from common.data.finder import Seen, look, numeric, suffix
+from common.data.raw import BadFile, existing
+from common.data.tables import Row, is_known, read_table, read_text
 from common.errors import InputError, nearest
-from papers.rare_disease_controlnet.listing import Entry, Listing, inside
+from papers.rare_disease_controlnet.listing import Entry, Listing
 
+PNG, NAME = (".png",), re.compile(r"[0-9]{8}_[0-9]{3}")
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 FILE, LABELS, PATIENT, VIEW = "Image Index", "Finding Labels", "Patient ID", "View Position"
 LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
@@ -53,40 +56,42 @@ def listing(raw: Path, published: bool = False) -> Listing:
     Without the official lists films have no part. Raises `InputError` where there is no table or
     not one image, and where `published` is asked for and a list is missing.
     """
-    raw = existing(raw)
-    table = next((raw / name for name in TABLES if (raw / name).is_file()), None)
+    seen = look(raw)
+    there = {path.name.lower(): path for path in seen.beside(seen.root)}
+    table = next((there[name.lower()] for name in TABLES if name.lower() in there), None)
     if table is None:
         raise InputError(f"--raw {raw}: no {TABLES[1]} there; give the folder that it lies in")
-    rows = read_table(table, (FILE, LABELS, PATIENT, VIEW))
-    images = _images(raw)
-    lists = [raw / name for name in LISTS.values() if (raw / name).is_file()]
+    listed = read_table(table, (FILE, LABELS, PATIENT, VIEW))
+    rows = listed.by(FILE, _stem)
+    images, misplaced = _images(seen)
+    bad = [*seen.bad, *listed.bad]
+    bad += [f"{seen.name(p)}: lies outside of images/ and images_001/images/" for p in misplaced]
+    lists = {part: there[name] for part, name in LISTS.items() if name in there}
     if published and len(lists) < len(LISTS):
         raise InputError(
             f"--raw {raw}: data.split=published needs {' and '.join(LISTS.values())} there"
         )
-    parts = _parts(raw) if len(lists) == len(LISTS) else {}
-    counts = Counter(path.name for path in images)
-    there = {path.name: path for path in images}
-    rows_of = Counter(row[FILE] for row in rows)
-    entries, bad = [], []
-    bad += [f"{shown(p, raw)}: no row in {table.name}" for p in images if p.name not in rows_of]
-    for row in {row[FILE]: row for row in rows}.values():
-        if row[FILE] not in there:
-            continue
+    parts = _parts(lists) if len(lists) == len(LISTS) else {}
+    entries = []
+    for name, paths in images.items():
         try:
-            if counts[row[FILE]] > 1:
-                raise BadFile(f"lies there {counts[row[FILE]]} times; keep one")
-            if rows_of[row[FILE]] > 1:
-                raise BadFile(f"has {rows_of[row[FILE]]} rows in {table.name}; keep one")
-            part = parts.get(row[FILE], "")
+            row = rows.row(name)
+            if len(paths) > 1:
+                raise BadFile(f"lies there {len(paths)} times; keep one")
+            part = parts.get(name, "")
             if published and part not in LISTS:
                 raise BadFile(f"is in {part or 'none'} of the official lists, expected one")
-            part = part if part in LISTS else ""
-            entries.append(_entry(row, there[row[FILE]], part))
+            entries.append(_entry(row, paths[0], part if part in LISTS else ""))
         except BadFile as reason:
-            bad.append(f"{shown(there[row[FILE]], raw)}: {reason}")
-    absent = [f"{name}: no such image" for name in rows_of if name not in there]
-    return Listing(entries, [table, *lists], bad, absent, [f"labels of {table.name}"])
+            bad.append(f"{seen.name(paths[-1])}: {reason}")
+    order = {name: i for i, name in enumerate(rows)}
+    entries.sort(key=lambda entry: order[entry.name])
+    absent = [f"{name}.png: no such image" for name in rows if name not in images]
+    films = [path for paths in images.values() for path in paths]
+    ignored = seen.others([table, *lists.values(), *films, *misplaced])
+    return Listing(
+        entries, [table, *lists.values()], bad, absent, [f"labels of {table.name}"], ignored
+    )
 
 
 def boxes(raw: Path, size: int) -> dict[str, list[Box]]:
@@ -98,10 +103,13 @@ def boxes(raw: Path, size: int) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = {}
     if not table.is_file():
         return found
-    for row in read_table(table, (FILE, "Finding Label", *SIDES.values())):
+    listed = read_table(table, (FILE, "Finding Label", *SIDES.values()))
+    if listed.bad:
+        raise InputError(f"{table.parent}: {listed.bad[0]}")
+    for row in listed.rows:
         try:
             finding = _finding(RENAMED.get(row["Finding Label"], row["Finding Label"]))
-            x, y, w, h = (number(row[cut], n, 0.0, PIXELS) for n, cut in SIDES.items())
+            x, y, w, h = (_pixels(row, cut) for cut in SIDES.values())
             if x + w > PIXELS + 1 or y + h > PIXELS + 1:
                 raise BadFile(f"its box reaches over the film's {PIXELS:g} pixels")
         except BadFile as reason:
@@ -112,35 +120,43 @@ def boxes(raw: Path, size: int) -> dict[str, list[Box]]:
     return found
 
 
-def _images(raw: Path) -> list[Path]:
-    """Return the images of images/ and of images_001/images/ and so on."""
-    folders = [raw / "images", *(path / "images" for path in sorted(raw.glob("images_*")))]
-    images = [
-        path
-        for folder in folders
-        if folder.is_dir()
-        for path in inside(folder)
-        if path.suffix.lower() == ".png" and path.is_file()
-    ]
-    if not images:
-        raise InputError(f"--raw {raw}: no PNG in images/ or images_001/images/ there")
-    return images
+def _images(seen: Seen) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Return the images of images/ and of images_001/images/ and so on, and those elsewhere.
+
+    By name without suffix, in numeric order.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    misplaced = []
+    for path in sorted((path for path in seen.files if suffix(path, PNG)), key=numeric):
+        *above, folder = path.relative_to(seen.root).parts[:-1] or ("",)
+        zipped = len(above) == 1 and above[0].lower().startswith("images_")
+        if folder.lower() == "images" and (zipped or not above):
+            found[path.stem].append(path)
+        elif NAME.fullmatch(path.stem):
+            misplaced.append(path)
+    if not found:
+        raise InputError(f"--raw {seen.root}: no PNG in images/ or images_001/images/ there")
+    return found, misplaced
 
 
-def _parts(raw: Path) -> dict[str, str]:
+def _parts(lists: dict[str, Path]) -> dict[str, str]:
     """Return the part of every film of the official lists, "both" where it is in both."""
     parts: dict[str, str] = {}
-    for part, name in LISTS.items():
-        try:
-            films = (raw / name).read_text(encoding="utf-8-sig").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{raw / name}: cannot be read as text ({error})") from None
-        for film in films:
+    for part, path in lists.items():
+        for film in map(_stem, read_text(path).split()):
             parts[film] = part if parts.get(film, part) == part else "both"
     return parts
 
 
-def _entry(row: dict[str, str], file: Path, part: str) -> Entry:
+def _stem(film: str) -> str:
+    return film[:-4] if film.lower().endswith(PNG) else film
+
+
+def _pixels(row: Row, column: str) -> float:
+    return row.needed(column, row.number(column, 0.0, PIXELS))
+
+
+def _entry(row: Row, file: Path, part: str) -> Entry:
     """Return a film as its row says, or raise `BadFile` where that cannot be."""
     findings = tuple(_finding(label.strip()) for label in row[LABELS].split("|"))
     if NORMAL in findings and len(findings) > 1:
@@ -148,10 +164,11 @@ def _entry(row: dict[str, str], file: Path, part: str) -> Entry:
     patient, named = row[PATIENT], file.stem.partition("_")[0]
     if not patient.isdecimal() or not named.isdecimal() or int(patient) != int(named):
         raise BadFile(f"{PATIENT} {patient!r} is not the one of its name")
-    if row[VIEW] not in ("AP", "PA", ""):
-        raise BadFile(f"{VIEW} {row[VIEW]!r}, expected AP or PA")
+    view = row[VIEW] if is_known(row[VIEW]) else ""
+    if view not in ("AP", "PA", ""):
+        raise BadFile(f"{VIEW} {view!r}, expected AP or PA")
     findings = () if findings == (NORMAL,) else tuple(dict.fromkeys(findings))
-    return Entry(file.stem, f"{int(patient):08d}", file, findings, row[VIEW], part)
+    return Entry(file.stem, f"{int(patient):08d}", file, findings, view, part)
 
 
 def _finding(label: str) -> str:

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from common.study.options import About
-from common.study.schema import Bounds, Share
-from papers.rare_disease_controlnet.config import Control, Guidance, Level, Steps, SynthesisConfig
+from common.study.schema import LAST_SEED, Bounds, Share
+from papers.rare_disease_controlnet.config import (
+    Control,
+    Guidance,
+    Level,
+    SamplerSteps,
+    SynthesisConfig,
+)
 from papers.rare_disease_controlnet.film import Side
 
 Preset = Literal["", "source", "faithful", "marked", "free"]
-LAST = 2**32 - 1  # of all seeds
 _AS_SOURCE = ("steps", "guidance", "sampler", "control", "canny_low", "canny_high")
+LAST = LAST_SEED
 PRESETS: dict[Preset, dict[str, Any]] = {
     "": {},
     "source": {name: getattr(SynthesisConfig(), name) for name in _AS_SOURCE},
@@ -60,7 +66,7 @@ class Sampling:
     prompt: Annotated[str, About("instead of what is written for label, side and extent")] = ""
     negative: Annotated[str | None, About("a prompt that films are led away from")] = None
     guidance: Annotated[Guidance | None, About("how closely the prompt is kept, 1 to 30")] = None
-    steps: Annotated[Steps | None, About("of the sampler, 10 to 100")] = None
+    steps: Annotated[SamplerSteps | None, About("of the sampler, 10 to 100")] = None
     sampler: Annotated[Literal["unipc", "ddim", "pndm"] | None, About("unipc, ddim or pndm")] = None
     control: Annotated[Control | None, About("how closely the edges are kept, 0 to 2")] = None
     canny_low: Annotated[Level | None, About("gradient above which edges go on")] = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,13 @@ from jaxtyping import Array, Float, UInt8
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from common.data.user_files import Kinds, check_output, shown, write
+from common import terminal
+from common.data.user_files import Kinds, Rows, check_output, shown, write
 from common.errors import InputError, nearest
 from common.nn.predictor import Predictor
 from common.pipeline.trained import Trained, find
 from common.results.figures import png, title
+from common.text import cells
 from papers.rare_disease_controlnet import dicom, gray_film
 from papers.rare_disease_controlnet.classifier.arms import Trial
 from papers.rare_disease_controlnet.classifier.learning import probabilities
@@ -67,11 +68,12 @@ def predict(
     arm = classifier_of(trained, options.classifier)
     findings, single = findings_of(trained), is_single(config)
     thresholds = None if single else thresholds_of(trained, arm, findings)
-    films = dict(KINDS.checked(source, lambda file: _read(file, config.data.size), skip_bad))
+    checked = KINDS.checked(source, lambda file: _read(file, config.data.size), skip_bad)
+    films = dict(checked.files)
     targets = {file: KINDS.output(file, source, out, f"{HEAT_MAP}.png") for file in films}
     check_output(source, out, [*targets.values(), out / TABLE])
     folder = trained.folder(_ARM + arm)
-    print(f"classifier: {folder}", file=sys.stderr)
+    terminal.note(f"classifier: {folder}")
     network = trained_classifier(config, len(findings), folder)
     look = Predictor(network, _looked_at, config.evaluate.batch_size)
     logits, heat = look(np.stack(list(films.values()))[..., None])
@@ -95,7 +97,7 @@ def predict(
             }
         )
     write({out / TABLE: _table(rows).encode()})
-    return rows
+    return Rows(rows, checked.account)
 
 
 def classifier_of(trained: Trained, wanted: str) -> str:
@@ -197,5 +199,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = [name for name in rows[0] if name != "written"]
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(cells, rows))
     return text.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from math import nan
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from common import xla
+from common import terminal, xla
 from common.errors import InputError
 from common.pipeline.trained import Trained, find, seeds_of
 from common.study.protocol import Regenerated
@@ -48,7 +47,7 @@ def regenerate(file: Path, checkpoint: Path | None = None) -> Regenerated:
         xla.THREADS, str(lineage.platform.threads)
     )  # sums' last bits depend on it
     trained, count = engine_behind(lineage, checkpoint)
-    print(f"engine: {trained.source}", file=sys.stderr)
+    terminal.note(f"engine: {trained.source}")
     config: Config = trained.config
     if lineage.spec.size != config.data.size:
         raise InputError(

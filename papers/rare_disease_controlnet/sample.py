@@ -7,7 +7,6 @@ region lie beside them, named by their hashes, as pixels alone: nothing of a hea
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from math import nan
@@ -19,6 +18,7 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from common import terminal
 from common.data.raw import BadFile
 from common.data.user_files import write
 from common.errors import InputError, nearest
@@ -56,7 +56,7 @@ def sample(checkpoint: Path | None, out: Path, choice: Sampling) -> list[dict[st
     sheet_file = out / f"{names[0]}_sheet.png"
     targets = [out / f"{name}{end}" for name in names for end in (".png", ".json")]
     _check_free(out, [*targets, sheet_file])
-    print(f"engine: {trained.source}", file=sys.stderr)
+    terminal.note(f"engine: {trained.source}")
     maker = maker_of(trained, config, config.arms.main)
     prompt = choice.prompt or None
     films = _drawn(maker, requests, prompt)

@@ -7,23 +7,30 @@ code, named at its section. Where neither says, the comment says that it is our 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from common.study import latent_sizes
 from common.study.schema import (
+    Batch,
+    BelowOne,
     Bounds,
+    Channels,
     CheckpointMinutes,
     Count,
-    Counts,
+    Fraction,
+    Layers,
     LogEvery,
+    Most,
     NonNegative,
     Positive,
+    Rate,
+    Seed,
     Share,
+    Steps,
     Whole,
+    Widths,
 )
 
-Side = Annotated[int, Bounds(32)]  # pixels; LPIPS's AlexNet takes no smaller image
-Fraction = Annotated[float, Bounds(0, 1, open=True)]
-BelowOne = Annotated[float, Bounds(0, 0.9999)]
+Side = Annotated[int, Bounds(32), Most(4096)]  # pixels; LPIPS's AlexNet takes no smaller image
 Degrees = Annotated[float, Bounds(0, 45)]
-Momentum = Annotated[float, Bounds(0, 0.9999)]  # Adam's beta 1
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,10 @@ class DataConfig:
 
     dataset: Literal["pairs", "heads", "photos"] = "pairs"  # the user's own, as the source's
     size: Side = 512  # pixels, height and width
-    split_seed: Whole = 0
+    split_seed: Seed = 0
     train_fraction: Fraction = 0.8  # of the patients; the source does not say
     validation_fraction: Fraction = 0.1  # what is left of both is the test part
-    patients: Annotated[int, Bounds(3)] = 240  # of `heads` only
+    patients: Annotated[int, Bounds(3), Most(100_000)] = 240  # of `heads` only
     visits: bool = True  # of `heads` and `photos`: other light, tone, make-up at the second visit
     limit: Whole = 0  # patients of `pairs` and `photos`, the first by name; 0 = all
 
@@ -64,88 +71,88 @@ class AutoencoderConfig:
     The autoencoder, of which there is no canonical code, is the same without sampling, by MSE.
     """
 
-    filters: Counts = (32, 64)  # of each convolution that halves
-    dense: Count = 16
-    latent: Count = 2  # that of 28x28 digits; too few for faces: experiments raise it
+    filters: Widths = (32, 64)  # of each convolution that halves
+    dense: Channels = 16
+    latent: Channels = 2  # that of 28x28 digits; too few for faces: experiments raise it
     reconstruction: Literal["binary_cross_entropy", "squared"] = "binary_cross_entropy"
     kl: NonNegative = 1.0  # weight of KL, summed over latents as reconstruction is over pixels
     # Our reading of "perceptual loss (based on z_mean)": the squared difference of the z_mean of
     # output and target, summed over latents, by the VAE's own encoder. The source gives no weight.
     perceptual: NonNegative = 1.0
     epochs: Count = 30
-    batch_size: Count = 128
-    learning_rate: Positive = 1e-3
-    beta1: Momentum = 0.9
+    batch_size: Batch = 128
+    learning_rate: Rate = 1e-3
+    beta1: BelowOne = 0.9
 
 
 @dataclass(frozen=True)
 class GANConfig:
     """GAN: PyTorch's example `dcgan`, an encoder of the face before in place of the noise."""
 
-    filters: Count = 64  # of the finest map; doubled with every halving
+    filters: Channels = 64  # of the finest map; doubled with every halving
     levels: Annotated[int, Bounds(2, 7)] = 4  # halvings; the example's, from 64 to 4 pixels
-    latent: Count = 100
+    latent: Channels = 100
     epochs: Count = 25
-    batch_size: Count = 64
-    learning_rate: Positive = 2e-4
-    beta1: Momentum = 0.5
+    batch_size: Batch = 64
+    learning_rate: Rate = 2e-4
+    beta1: BelowOne = 0.5
 
 
 @dataclass(frozen=True)
 class Pix2PixConfig:
     """Pix2Pix: the authors' PyTorch code, `unet_256` against a 70x70 PatchGAN."""
 
-    filters: Count = 64
+    filters: Channels = 64
     downs: Annotated[int, Bounds(2, 9)] = 8
     dropout: BelowOne = 0.5  # of the inner blocks, in inference too
-    dropped_blocks: Whole = 3  # how many those are, next to the innermost
-    discriminator_filters: Count = 64
-    discriminator_layers: Count = 3  # convolutions that halve
+    dropped_blocks: Annotated[int, Bounds(0, 9)] = 3  # how many those are, next to the innermost
+    discriminator_filters: Channels = 64
+    discriminator_layers: Layers = 3  # convolutions that halve
     l1: NonNegative = 100.0
     epochs: Count = 100
     decay_epochs: Whole = 100  # further ones, over which the rate falls linearly to 0
-    batch_size: Count = 1
-    learning_rate: Positive = 2e-4
-    beta1: Momentum = 0.5
+    batch_size: Batch = 1
+    learning_rate: Rate = 2e-4
+    beta1: BelowOne = 0.5
 
 
 @dataclass(frozen=True)
 class CycleGANConfig:
     """CycleGAN: the authors' PyTorch code, `resnet_9blocks`."""
 
-    filters: Count = 64
-    blocks: Count = 9
-    discriminator_filters: Count = 64
-    discriminator_layers: Count = 3
+    filters: Channels = 64
+    blocks: Layers = 9
+    discriminator_filters: Channels = 64
+    discriminator_layers: Layers = 3
     cycle: NonNegative = 10.0  # both ways
     identity: NonNegative = 0.5  # times `cycle`
     pool: Whole = 50  # generated images kept to show the discriminators older ones
     epochs: Count = 100
     decay_epochs: Whole = 100
-    batch_size: Count = 1
-    learning_rate: Positive = 2e-4
-    beta1: Momentum = 0.5
+    batch_size: Batch = 1
+    learning_rate: Rate = 2e-4
+    beta1: BelowOne = 0.5
 
 
 @dataclass(frozen=True)
 class StarGANConfig:
     """StarGAN: the authors' code, its labels ours: eyes, nose, chin; 0 0 0 is before surgery."""
 
-    filters: Count = 64
-    blocks: Count = 6
-    discriminator_filters: Count = 64
-    discriminator_layers: Annotated[int, Bounds(2)] = 6  # convolutions that halve
+    filters: Channels = 64
+    blocks: Layers = 6
+    discriminator_filters: Channels = 64
+    discriminator_layers: Annotated[int, Bounds(2), Most(12)] = 6  # convolutions that halve
     classification: NonNegative = 1.0
     reconstruction: NonNegative = 10.0
     # The source raised it "greatly" and gives no number: 50 is our reading; 10, 50, 100 is a sweep.
     raised_reconstruction: NonNegative = 50.0
     penalty: NonNegative = 10.0  # of the gradient (WGAN-GP)
-    critic_steps: Count = 5  # of the discriminator for one of the generator
-    steps: Count = 200_000  # of the discriminator
+    critic_steps: Steps = 5  # of the discriminator for one of the generator
+    steps: Steps = 200_000  # of the discriminator
     decay_steps: Whole = 100_000  # the last ones, over which the rate falls linearly to 0
-    batch_size: Count = 16
-    learning_rate: Positive = 1e-4
-    beta1: Momentum = 0.5
+    batch_size: Batch = 16
+    learning_rate: Rate = 1e-4
+    beta1: BelowOne = 0.5
 
 
 @dataclass(frozen=True)
@@ -153,20 +160,20 @@ class StarGANv2Config:
     """StarGANv2: the authors' settings for AFHQ, which need no heat maps of a face's parts."""
 
     channels: Whole = 0  # of the finest map; 0 is 2^14 / size
-    widest: Count = 512
-    style: Count = 64
-    latent: Count = 16
-    hidden: Count = 512  # of the mapping network
+    widest: Channels = 512
+    style: Channels = 64
+    latent: Channels = 16
+    hidden: Channels = 512  # of the mapping network
     r1: NonNegative = 1.0  # half of it times the squared norm
     style_weight: NonNegative = 1.0
     cycle: NonNegative = 1.0
     diversity: NonNegative = 2.0  # falls linearly to 0 over the training
     ema: BelowOne = 0.999
-    steps: Count = 100_000
-    batch_size: Count = 8
-    learning_rate: Positive = 1e-4
-    mapping_learning_rate: Positive = 1e-6
-    beta1: Momentum = 0.0
+    steps: Steps = 100_000
+    batch_size: Batch = 8
+    learning_rate: Rate = 1e-4
+    mapping_learning_rate: Rate = 1e-6
+    beta1: BelowOne = 0.0
     weight_decay: NonNegative = 1e-4
 
 
@@ -179,7 +186,7 @@ class AttentionConfig:
     """
 
     reduced: Count = 8  # channels of queries and keys are the map's over this
-    heads: Annotated[int, Bounds(2)] = 4  # modules of the multi-head variants; our reading
+    heads: Annotated[int, Bounds(2), Most(64)] = 4  # modules of the multi-head variants; ours
     pooled: bool = False  # keys and values of 2x2 maxima: for large maps
 
 
@@ -192,14 +199,14 @@ class StyleConfig:
     """
 
     network: Literal["vgg16", "untrained"] = "vgg16"  # untrained: for tests without a download
-    filters: Count = 32
-    blocks: Count = 5
+    filters: Channels = 32
+    blocks: Layers = 5
     content: NonNegative = 1e5  # of relu2_2
     style: NonNegative = 1e10  # of relu1_2, 2_2, 3_3, 4_3
     epochs: Count = 2
-    batch_size: Count = 4
-    learning_rate: Positive = 1e-3
-    beta1: Momentum = 0.9
+    batch_size: Batch = 4
+    learning_rate: Rate = 1e-3
+    beta1: BelowOne = 0.9
 
 
 @dataclass(frozen=True)
@@ -212,27 +219,27 @@ class DiffusionConfig:
     """
 
     weights: str = "stable-diffusion-v1-5"  # empty: train one
-    autoencoder_channels: Counts = (128, 256, 512, 512)  # of each resolution, the finest first
-    latent_channels: Count = 4
+    autoencoder_channels: Widths = (128, 256, 512, 512)  # of each resolution, the finest first
+    latent_channels: Channels = 4
     kl: NonNegative = 1e-6  # weight in the autoencoder's training
-    autoencoder_steps: Count = 10_000  # ours: where one is trained, see `weights`
-    channels: Counts = (320, 640, 1280, 1280)
-    head_channels: Count = 40
-    context: Count = 768  # features of a word
-    groups: Count = 32
-    train_steps: Count = 100_000  # ours, as above
-    batch_size: Count = 16
-    learning_rate: Positive = 1e-4
+    autoencoder_steps: Steps = 10_000  # ours: where one is trained, see `weights`
+    channels: Widths = (320, 640, 1280, 1280)
+    head_channels: Channels = 40
+    context: Channels = 768  # features of a word
+    groups: Channels = 32
+    train_steps: Steps = 100_000  # ours, as above
+    batch_size: Batch = 16
+    learning_rate: Rate = 1e-4
     prompt_dropout: Share = 0.1  # for guidance
-    sampling_steps: Count = 50  # DDIM, of which `strength` are made
+    sampling_steps: Steps = 50  # DDIM, of which `strength` are made
     strength: Annotated[float, Bounds(0.01, 1)] = 0.75
     guidance: NonNegative = 5.0
-    lora_rank: Count = 4
+    lora_rank: Channels = 4
     lora_alpha: Positive = 32.0
     lora_prompt: str = "A professional portrait of a person after surgery"
     lora_epochs: Count = 100
-    lora_batch_size: Count = 16
-    lora_learning_rate: Positive = 1e-4
+    lora_batch_size: Batch = 16
+    lora_learning_rate: Rate = 1e-4
     lora_weight_decay: NonNegative = 1e-2
     lora_clip: Positive = 1.0  # norm of the gradient at most
 
@@ -242,8 +249,8 @@ class WarmStartConfig:
     """What the generators of CycleGAN, StarGAN and StarGANv2 begin with: ours, to save time."""
 
     steps: Whole = 0  # of learning to change nothing; 0 as published: drawn weights
-    batch_size: Count = 8
-    learning_rate: Positive = 1e-3
+    batch_size: Batch = 8
+    learning_rate: Rate = 1e-3
 
 
 @dataclass(frozen=True)
@@ -260,11 +267,11 @@ class TrainConfig:
 class EvaluateConfig:
     """What is measured on the test part."""
 
-    batch_size: Count = 16
+    batch_size: Batch = 16
     features: Literal["inception768", "inception2048", "pixels"] = "inception2048"  # of FID and KID
     feature_images: Whole = 0  # of every set for FID and KID; 0 = all of the test part
     perceptual: bool = True  # LPIPS, of downloaded weights
-    samples: Annotated[int, Bounds(2)] = 4  # of one face, for what makes several
+    samples: Annotated[int, Bounds(2, 1000)] = 4  # of one face, for what makes several
     cases: Count = 4  # faces shown in the figures
     keep_real_images: bool = True  # False: results show images of faces of nobody only
 
@@ -298,10 +305,18 @@ class Config:
             "stargan.discriminator_layers": self.stargan.discriminator_layers,
         }
         if not self.diffusion.weights:
-            levels = len(self.diffusion.autoencoder_channels) + len(self.diffusion.channels) - 2
+            latent_sizes.check("diffusion", self.diffusion)
+            levels = latent_sizes.halvings(self.diffusion)
             halvings["diffusion.autoencoder_channels and diffusion.channels"] = levels
         for name, count in halvings.items():
             if self.data.size % 2**count:
                 raise ValueError(
                     f"data.size = {self.data.size}: expected a multiple of {2**count} for {name}"
+                )
+        for name in ("pix2pix", "cyclegan"):
+            layers = getattr(self, name).discriminator_layers
+            if self.data.size < 3 * 2**layers:
+                raise ValueError(
+                    f"{name}.discriminator_layers: {layers}, which see no patch of images of "
+                    f"data.size = {self.data.size}; give fewer"
                 )

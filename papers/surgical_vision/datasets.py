@@ -21,7 +21,8 @@ COHORT_SEED = 0  # of the rendered patients and the warps: the same for all runs
 
 def pairs(raw: Path, config: DataConfig) -> Reading[Pair]:
     """Return the user's pairs, by name."""
-    entries, bad = pairs_layout.listing(raw)
+    found = pairs_layout.listing(raw)
+    entries, bad = found.entries, list(found.bad)
     patients = list(dict.fromkeys(entry.patient for entry in entries))[: config.limit or None]
     entries = [entry for entry in entries if entry.patient in patients]
     copies = pairs_layout.copies(entries)
@@ -33,7 +34,7 @@ def pairs(raw: Path, config: DataConfig) -> Reading[Pair]:
             read.append(pairs_layout.read(entry, config.size))
         except BadFile as reason:
             bad.append(str(reason))
-    return Reading(read, bad)
+    return Reading(read, bad, ignored=found.ignored)
 
 
 def heads(raw: None, config: DataConfig) -> Reading[Pair]:
@@ -48,14 +49,15 @@ def photos(raw: Path, config: DataConfig) -> Reading[Pair]:
 
     found = reading.read(raw, config.size, config.limit)
     made = (_warped(face, index, config) for index, face in enumerate(found.items))
-    return Reading(list(_progress(made, "warping faces", len(found.items))), found.bad)
+    pairs = list(_progress(made, "warping faces", len(found.items)))
+    return Reading(pairs, found.bad, ignored=found.ignored)
 
 
 def photo_files(raw: Path, config: DataConfig) -> list[Path]:
     """Return the images of a folder and below."""
     from papers.surgical_vision.photos import reading
 
-    return reading.files(raw)
+    return reading.listing(raw).files
 
 
 DATASETS = {
@@ -66,7 +68,7 @@ DATASETS = {
         read=pairs,
         raw="before/ and after/ with equal names, and labels.csv (name, eyes, nose, chin)",
         access="the source's pairs are not public; bring your own, with their owners' consent",
-        files=lambda raw, config: pairs_layout.files(raw),
+        files=lambda raw, config: pairs_layout.listing(raw).files,
     ),
     "heads": Dataset(
         "rendered heads",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from common.study.options import About
-from common.study.schema import Bounds, Length
+from common.study.schema import Bounds, Length, Seed
 
 Strength = Annotated[float, Bounds(0, 1, open=True)]
 
@@ -22,4 +22,4 @@ class Options:
     strengths: Annotated[
         tuple[Strength, ...], Length(1), About("above 0 to 1; below 1 with a StarGAN only")
     ] = (1.0,)
-    seed: Annotated[int, Bounds(0), About("of what a model draws at random")] = 0
+    seed: Annotated[Seed, About("of what a model draws at random")] = 0

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from common.data.finder import IMAGES, Listing, Seen, look, numeric, suffix
 from common.data.images import resize_8_bits
-from common.data.raw import BadFile, existing, read_table
-from common.data.user_files import numeric
+from common.data.raw import BadFile
+from common.data.tables import Row, alike, is_known, read_table
 from common.errors import InputError
 from papers.surgical_vision.image import SUFFIXES, Photo, read_photo
 from papers.surgical_vision.pair import DOMAINS, Pair
@@ -46,47 +47,38 @@ class Entry:
     domains: Domains
 
 
-def files(raw: Path) -> list[Path]:
-    """Return the images of both folders, and the table if there is one."""
-    raw = existing(raw)
-    images = [path for folder in (BEFORE, AFTER) for path in _images(raw / folder)]
-    return [*images, *([raw / TABLE] if (raw / TABLE).is_file() else [])]
+def listing(raw: Path) -> Listing[Entry]:
+    """Return the pairs by name.
 
-
-def listing(raw: Path) -> tuple[list[Entry], list[str]]:
-    """Return the pairs by name, and what has no counterpart or no label, "name: reason".
-
-    Raises `InputError` where a folder or all images are missing, or the table cannot be read.
+    Bad is what has no counterpart, no label, two files or another spelling of its name, what lies
+    elsewhere, and images of other kinds. Raises `InputError` where a folder or all images are
+    missing, or the table cannot be read.
     """
-    raw = existing(raw)
-    for folder in (BEFORE, AFTER):
-        if not (raw / folder).is_dir():
-            raise InputError(f"--raw {raw}: no folder {folder}; give one with before/ and after/")
-    before, after = (_by_name(_images(raw / folder)) for folder in (BEFORE, AFTER))
+    seen = look(raw)
+    bad = list(seen.bad)
+    before, after = (_side(seen, name) for name in (BEFORE, AFTER))
     if not before and not after:
-        raise InputError(f"--raw {raw}: no images in before/ and after/; put pairs there")
-    bad = [
-        f"{_shown(path)}: two images of this name; keep one"
-        for side in (before, after)
-        for paths in side.values()
-        if len(paths) > 1
-        for path in paths
-    ]
-    for side, other, missing in ((before, after, AFTER), (after, before, BEFORE)):
-        bad += [
-            f"{_shown(paths[0])}: no image of this name in {missing}/"
-            for name, paths in side.items()
-            if name not in other
-        ]
+        raise InputError(f"--raw {seen.root}: no images in before/ and after/; put pairs there")
+    images = [path for side in (before, after) for paths in side.values() for path in paths]
+    known = set(images)
+    misplaced = [path for path in seen.files if path not in known and suffix(path, IMAGES)]
+    bad += _elsewhere(seen, misplaced) + _faults(before, after)
     pairs = {
         name: (before[name][0], after[name][0])
         for name in before
         if name in after and len(before[name]) == len(after[name]) == 1
     }
-    if not (raw / TABLE).is_file():
-        return [Entry(name, *paths, name, UNSAID) for name, paths in pairs.items()], bad
-    entries, faults = _labeled(pairs, raw / TABLE, {*before, *after})
-    return entries, bad + faults
+    for name, other in alike({*before, *after}).items():
+        if pairs.pop(name, None):
+            bad.append(f"{name}: {other} is there too; keep one, or name them apart")
+    table = seen.only(seen.beside(seen.root), TABLE)
+    if table is None:
+        entries = [Entry(name, *paths, name, UNSAID) for name, paths in pairs.items()]
+    else:
+        entries, faults = _labeled(pairs, table, {*before, *after})
+        bad += faults
+    files = [*images, *([table] if table else [])]
+    return Listing(entries, files, bad, seen.others([*files, *misplaced]))
 
 
 def read(entry: Entry, size: int) -> Pair:
@@ -151,11 +143,41 @@ def square(image: Photo, size: int) -> UInt8[np.ndarray, "{size} {size} 3"]:
     return resize_8_bits(image[None, top : top + side, left : left + side], size, size)[0]
 
 
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-    return sorted((x for x in found if x.is_file() and not x.name.startswith(".")), key=numeric)
+def _side(seen: Seen, name: str) -> dict[str, list[Path]]:
+    """Return the images of one of the folders by name, in numeric order."""
+    folder = seen.only(seen.folders(seen.root), name)
+    if folder is None:
+        raise InputError(f"--raw {seen.root}: no folder {name}; give one with before/ and after/")
+    images = [path for path in seen.beside(folder) if suffix(path, SUFFIXES)]
+    return _by_name(sorted(images, key=numeric))
+
+
+def _elsewhere(seen: Seen, images: Iterable[Path]) -> list[str]:
+    """Return what is wrong with images that are in neither folder, or of another kind."""
+    return [
+        f"{seen.name(path)}: lies outside of before/ and after/; put it into one"
+        if suffix(path, SUFFIXES)
+        else f"{seen.name(path)}: is no photo of a kind that is read; save it as JPEG or PNG"
+        for path in images
+    ]
+
+
+def _faults(before: Mapping[str, list[Path]], after: Mapping[str, list[Path]]) -> list[str]:
+    """Return which images have a second one of their name, and which have no counterpart."""
+    bad = [
+        f"{_shown(path)}: two images of this name; keep one"
+        for side in (before, after)
+        for paths in side.values()
+        if len(paths) > 1
+        for path in paths
+    ]
+    for side, other, missing in ((before, after, AFTER), (after, before, BEFORE)):
+        bad += [
+            f"{_shown(paths[0])}: no image of this name in {missing}/"
+            for name, paths in side.items()
+            if name not in other
+        ]
+    return bad
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, list[Path]]:
@@ -179,37 +201,31 @@ def _labeled(
     pairs: Mapping[str, tuple[Path, Path]], table: Path, known: set[str]
 ) -> tuple[list[Entry], list[str]]:
     """Return the pairs as the table's rows say, and which rows and pairs are bad."""
-    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in _table(table):
-        rows[_name(row["name"])].append(row)
-    entries, bad = [], []
+    listed = read_table(table, ("name", *DOMAINS), ("patient",))
+    rows = listed.by("name", _name)
+    entries, bad = [], list(listed.bad)
     for name, paths in pairs.items():
         try:
-            if name not in rows:
-                raise BadFile("has no row; label every pair")
-            if len(rows[name]) > 1:
-                raise BadFile(f"has {len(rows[name])} rows; keep one")
-            entries.append(Entry(name, *paths, *_label(name, rows[name][0])))
+            entries.append(Entry(name, *paths, *_label(name, rows.row(name))))
         except BadFile as reason:
-            bad.append(f"{TABLE}: {name} {reason}")
+            bad.append(f"{name}: {reason}")
     bad += [f"{TABLE}: {name} has no images; remove its row" for name in rows if name not in known]
-    return entries, bad
+    spelled = alike(entry.patient for entry in entries)
+    bad += [
+        f"{entry.name}: its patient {entry.patient!r} is {spelled[entry.patient]!r} elsewhere in "
+        f"{TABLE}; write one"
+        for entry in entries
+        if entry.patient in spelled
+    ]
+    return [entry for entry in entries if entry.patient not in spelled], bad
 
 
-def _table(table: Path) -> list[dict[str, str]]:
-    """Return the rows; a column `patient` need not be there."""
-    try:
-        return read_table(table, ("name", *DOMAINS, "patient"))
-    except InputError:
-        return read_table(table, ("name", *DOMAINS))
-
-
-def _label(name: str, row: Mapping[str, str]) -> tuple[str, Domains]:
-    values = [row[domain] for domain in DOMAINS]
-    for domain, value in zip(DOMAINS, values, strict=True):
-        if value not in ("0", "1"):
-            raise BadFile(f"has {value!r} as {domain}, expected 0 or 1")
-    if "1" not in values:
+def _label(name: str, row: Row) -> tuple[str, Domains]:
+    given = [row.needed(domain, row.number(domain, 0.0, 1.0)) for domain in DOMAINS]
+    for domain, value in zip(DOMAINS, given, strict=True):
+        if value not in (0, 1):
+            raise BadFile(f"has {row[domain]!r} as {domain}, expected 0 or 1")
+    if 1 not in given:
         raise BadFile("has no 1 for eyes, nose or chin; say what was operated")
-    eyes, nose, chin = (value == "1" for value in values)
-    return row.get("patient") or name, (eyes, nose, chin)
+    eyes, nose, chin = (value == 1 for value in given)
+    return row["patient"] if is_known(row["patient"]) else name, (eyes, nose, chin)

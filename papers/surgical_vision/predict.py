@@ -7,7 +7,6 @@ of the face: no copy of a photo, and nothing of its header.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from common.data.user_files import Kinds, check_output, encoded, shown, write
+from common import terminal
+from common.data.user_files import Kinds, Rows, check_output, encoded, shown, write
 from common.errors import InputError, nearest
 from common.pipeline.trained import Trained, find
 from common.results.figures import png, title
@@ -79,10 +79,11 @@ def predict(
     config: Config = trained.config
     recipe, weights = load_model(model, config, trained.folder)
     cut_out = framer(config.data)
-    faces = KINDS.checked(source, lambda file: cut_out(read_photo(file)), skip_bad)
+    checked = KINDS.checked(source, lambda file: cut_out(read_photo(file)), skip_bad)
+    faces = checked.files
     targets = {file: _targets(file, source, out, model, asked) for file, _ in faces}
     check_output(source, out, [target for each in targets.values() for target in each])
-    print(f"model: {trained.folder(model)}", file=sys.stderr)
+    terminal.note(f"model: {trained.folder(model)}")
     rows = []
     for file, face in tqdm(faces, "simulating", unit="photo", delay=2, disable=None):
         labels = [label_of(model, operation) for operation in asked]
@@ -101,7 +102,7 @@ def predict(
                 "written": [str(target) for target in targets[file]],
             }
         )
-    return rows
+    return Rows(rows, checked.account)
 
 
 def model_of(trained: Trained, wanted: str) -> str:

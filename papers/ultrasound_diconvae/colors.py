@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int32, UInt8
 from scipy import ndimage
 
 from common.data.raw import BadFile
+from common.data.tables import read_text
 from common.errors import InputError, nearest
 from papers.ultrasound_diconvae.image import CLASSES, resize_labels
 
@@ -32,7 +33,7 @@ def read_labelmap(path: Path) -> dict[Color, int]:
     """
     classes = {name.lower(): label for label, name in enumerate(CLASSES)}
     colors: dict[Color, int] = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in read_text(path).splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.partition(":")

@@ -9,22 +9,27 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from common.study.schema import (
+    Batch,
+    BelowOne,
     Bounds,
     CheckpointMinutes,
     Count,
-    Counts,
+    Depths,
+    Fraction,
     Length,
     LogEvery,
+    Most,
     NonNegative,
     Positive,
+    Rate,
+    Seed,
     Share,
     Whole,
+    Widths,
 )
 
 # Pixels. The window of SSIM is 11 wide, and VGG16 halves images four times.
-Side = Annotated[int, Bounds(16)]
-Fraction = Annotated[float, Bounds(0, 1, open=True)]
-BelowOne = Annotated[float, Bounds(0, 0.9999)]
+Side = Annotated[int, Bounds(16), Most(4096)]
 Percents = Annotated[float, Bounds(0.01, 0.99)]
 Plane = Literal["thalamic", "ventricular", "cerebellum", "diverse"]
 Filter = Literal[
@@ -54,10 +59,10 @@ class DataConfig:
     )
     height: Side = 256
     width: Side = 256
-    split_seed: Whole = 0
+    split_seed: Seed = 0
     train_fraction: Fraction = 0.7  # of the subjects; the source does not say
     validation_fraction: Fraction = 0.15  # what is left of both is the test part
-    images: Annotated[int, Bounds(3)] = 120  # of the simulated data only
+    images: Annotated[int, Bounds(3), Most(100_000)] = 120  # of the simulated data only
     limit: Whole = 0  # images used, 0 = all: first one of each subject by name, then a second …
 
     def check(self) -> None:
@@ -92,9 +97,11 @@ class DenoiserConfig:
     (github.com/Anosen/speckle-denoising), the paper's own text not being at hand.
     """
 
-    filters: Counts = (256, 128, 64, 64)  # of each convolution down; in reverse up
-    dilations: Counts = (2, 2, 2, 2)  # of the same
-    pooled: Whole = 1  # convolutions down, from the first on, behind which 2x2 max pooling halves
+    filters: Widths = (256, 128, 64, 64)  # of each convolution down; in reverse up
+    dilations: Depths = (2, 2, 2, 2)  # of the same
+    pooled: Annotated[int, Bounds(0), Most(12)] = (
+        1  # convolutions down, from the first on, behind which 2x2 max pooling halves
+    )
     dropout: BelowOne = 0.2
     norm_momentum: BelowOne = 0.9  # PyTorch's default; neither says
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
@@ -113,8 +120,8 @@ class DenoiserConfig:
 class SegmenterConfig:
     """SegNet: VGG16's convolutions down, max-unpooling up."""
 
-    filters: Counts = (64, 128, 256, 512, 512)  # of every level
-    convolutions: Counts = (2, 2, 3, 3, 3)  # of every level, down and up
+    filters: Widths = (64, 128, 256, 512, 512)  # of every level
+    convolutions: Depths = (2, 2, 3, 3, 3)  # of every level, down and up
     norm_momentum: BelowOne = 0.9  # PyTorch's default; the source does not say
     dtype: Literal["float32", "bfloat16"] = "float32"
 
@@ -133,12 +140,12 @@ class TrainConfig:
     perceptual: NonNegative = 0.01
     perceptual_layer: Literal["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"] = "relu3_3"
     epochs: Count = 50
-    batch_size: Count = 16  # the source does not say
-    learning_rate: Positive = 1e-3
+    batch_size: Batch = 16  # the source does not say
+    learning_rate: Rate = 1e-3
     segmenter_loss: Literal["cross_entropy", "cross_entropy_dice"] = "cross_entropy"
     segmenter_epochs: Count = 50
-    segmenter_batch_size: Count = 8
-    segmenter_learning_rate: Positive = 1e-3
+    segmenter_batch_size: Batch = 8
+    segmenter_learning_rate: Rate = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"  # of the rates; cosine falls to zero
     strengths: tuple[Percents, ...] = ()  # parts of denoising, for more segmenters: a mitigation
     filters: tuple[Filter, ...] = ()  # classical ones, for more segmenters
@@ -160,7 +167,7 @@ class TrainConfig:
 class EvaluateConfig:
     """What is measured on the test images."""
 
-    batch_size: Count = 16
+    batch_size: Batch = 16
     cases: Count = 6  # shown as images
     keep_real_images: bool = True  # False: results show images of simulated data only
 

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
+from common.data.copies import Copies
+from common.data.finder import COPIED, Listing
 from common.data.prepared import Dataset, Reading
 from common.data.raw import BadFile
 from common.data.splits import in_turns
@@ -27,7 +30,7 @@ def fetal_planes(raw: Path, config: DataConfig) -> Reading[LabeledImage]:
 
 def fetal_planes_files(raw: Path, config: DataConfig) -> list[Path]:
     """Return labelmaps, masks and images of the planes that the config names."""
-    return fetal_planes_layout.files(raw, config.planes)
+    return fetal_planes_layout.listing(raw, config.planes).files
 
 
 def hc18(raw: Path, config: DataConfig) -> Reading[LabeledImage]:
@@ -37,7 +40,7 @@ def hc18(raw: Path, config: DataConfig) -> Reading[LabeledImage]:
 
 def hc18_files(raw: Path, config: DataConfig) -> list[Path]:
     """Return the table, the images and the outlines of HC18."""
-    return hc18_layout.files(raw)
+    return hc18_layout.listing(raw).files
 
 
 def simulated(raw: None, config: DataConfig) -> Reading[LabeledImage]:
@@ -79,18 +82,37 @@ DATASETS = {
 
 def _read(
     config: DataConfig,
-    listing: tuple[list[Entry], list[str]],
+    listing: Listing[Entry],
     read: Callable[[Entry, int, int], LabeledImage],
 ) -> Reading[LabeledImage]:
-    entries, bad = listing
+    """Return the images that the config uses; of equal ones of one subject the first is kept.
+
+    An image that equals another one's, with other labels or of another subject, is bad.
+    """
+    entries, bad, ignored = listing.entries, list(listing.bad), list(listing.ignored)
     entries = in_turns(entries, lambda one: one.subject, lambda one: one.name, config.limit)
-    images = []
+    images: dict[str, LabeledImage] = {}
+    copies = Copies()
     for entry in _progress(entries, f"reading {config.dataset}", len(entries)):
         try:
-            images.append(read(entry, config.height, config.width))
+            image = read(entry, config.height, config.width)
+            key = f"{image.plane}/{image.name}"
+            first = images.get(copies.first(key, image.image), image)
+            if first is not image and not _same(first, image):
+                raise BadFile(f"shows the same as {first.name}, with other labels or of another")
         except BadFile as reason:
             bad.append(f"{entry.image.name}: {reason}")
-    return Reading(sorted(images, key=lambda one: one.name), bad)
+            continue
+        if first is image:
+            images[key] = image
+        else:
+            ignored.append(f"{entry.image.name}, as {first.name}: {COPIED}")
+    return Reading(sorted(images.values(), key=lambda one: one.name), bad, ignored=ignored)
+
+
+def _same(one: LabeledImage, other: LabeledImage) -> bool:
+    """Return whether equal images are of one subject and labeled alike."""
+    return one.subject == other.subject and np.array_equal(one.labels, other.labels)
 
 
 def _progress(things: Iterable[Any], what: str, count: int) -> Iterable[Any]:

@@ -23,6 +23,7 @@ record's tables of pixel sizes are not read: they do not say on which grid they 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from common.data.finder import IMAGES, OTHER, OUTSIDE, Listing, Seen, look, suffix
 from common.data.image_files import read_image
-from common.data.raw import BadFile, existing
+from common.data.raw import BadFile
+from common.data.tables import alike
 from common.errors import InputError
 from papers.ultrasound_diconvae.colors import Color, decode, read_labelmap
 from papers.ultrasound_diconvae.image import LabeledImage, read_gray, resize_image, resize_labels
@@ -47,6 +50,19 @@ LABELMAP, MASKS = "labelmap.txt", "SegmentationClass"
 RESIZED = "959_661"  # in the name of the folder with images of the masks' size
 STRETCH = 1.05  # most that proportions of an image and its mask differ: 800/540 is not 959/661
 PATIENT = re.compile(r"(Patient\d+|\d+)_")
+
+
+@dataclass(frozen=True)
+class Export:
+    """One way in which a plane's masks were exported."""
+
+    labelmap: Path
+    masks: dict[str, Path]  # by name without suffix
+
+    @property
+    def folder(self) -> Path:
+        """The folder that both lie in."""
+        return self.labelmap.parent
 
 
 @dataclass(frozen=True)
@@ -71,31 +87,31 @@ class Entry:
         return f"HC18-{who}" if who.isdigit() else who
 
 
-def files(raw: Path, planes: Iterable[str]) -> list[Path]:
-    """Return every file that is read: labelmaps, masks and images of the planes."""
-    found = []
-    for plane in planes:
-        export, images = _export(raw, plane)
-        found += [export / LABELMAP, *_pngs(export / MASKS), *_pngs(images)]
-    return found
+def listing(raw: Path, planes: Iterable[str]) -> Listing[Entry]:
+    """Return the images of the planes by name.
 
-
-def listing(raw: Path, planes: Iterable[str]) -> tuple[list[Entry], list[str]]:
-    """Return the images of the planes by name, and those without a mask, "name: reason".
-
+    Bad are images and masks without each other, and names that differ only in case or zeros.
     Raises `InputError` where a plane's folder, its export or its images are not there.
     """
-    entries, bad = [], []
+    seen = look(raw)
+    entries, files, bad = [], [], list(seen.bad)
     for plane in planes:
-        export, folder = _export(raw, plane)
-        colors = read_labelmap(export / LABELMAP)
-        images = {path.name: path for path in _pngs(folder)}
-        masks = {path.name: path for path in _pngs(export / MASKS)}
-        bad += [f"{FOLDERS[plane]}/{name}: has no mask" for name in images if name not in masks]
-        bad += [f"{FOLDERS[plane]}/{name}: a mask only" for name in masks if name not in images]
-        both = sorted(images.keys() & masks.keys())
-        entries += [Entry(images[name], masks[name], plane, colors) for name in both]
-    return entries, bad
+        export, images = _export(seen, plane)
+        colors = read_labelmap(export.labelmap)
+        others = alike(images)
+        for name, path in images.items():
+            if name in others:
+                there = images[others[name]].name
+                bad.append(f"{seen.name(path)}: {there} is there too; keep one, or name them apart")
+            elif name not in export.masks:
+                bad.append(f"{FOLDERS[plane]}/{path.name}: has no mask")
+            else:
+                entries.append(Entry(path, export.masks[name], plane, colors))
+        alone = [path.name for name, path in export.masks.items() if name not in images]
+        bad += [f"{FOLDERS[plane]}/{name}: a mask only" for name in alone]
+        files += [export.labelmap, *export.masks.values(), *images.values()]
+    ignored = seen.others(files, lambda path: OUTSIDE if suffix(path, IMAGES) else OTHER)
+    return Listing(entries, files, bad, ignored)
 
 
 def read(entry: Entry, height: int, width: int) -> LabeledImage:
@@ -117,30 +133,37 @@ def read(entry: Entry, height: int, width: int) -> LabeledImage:
     )
 
 
-def _export(raw: Path, plane: str) -> tuple[Path, Path]:
-    """Return the folder of a plane's masks in colors, and that of its images."""
+def _export(seen: Seen, plane: str) -> tuple[Export, dict[str, Path]]:
+    """Return a plane's masks in colors, and the images of the folder that has those names."""
     name = FOLDERS[plane]
-    root = existing(raw) / name
-    if not root.is_dir():
-        unpack = f"unpack {name}.zip" if (raw / f"{name}.zip").is_file() else "download the record"
-        raise InputError(f"--raw {raw}: no folder {name!r}; {unpack}, or leave {plane!r} out")
-    exports = [path.parent for path in sorted(root.rglob(LABELMAP))]
-    exports = [path for path in exports if (path / MASKS).is_dir()]
+    root = seen.only(seen.folders(seen.root), name)
+    if root is None:
+        zipped = any(path.name.lower() == f"{name}.zip".lower() for path in seen.files)
+        unpack = f"unpack {name}.zip" if zipped else "download the record"
+        raise InputError(f"--raw {seen.root}: no folder {name!r}; {unpack}, or leave {plane!r} out")
+    pngs: dict[Path, dict[str, Path]] = defaultdict(dict)
+    for path in sorted(seen.below(root)):
+        if path.suffix.lower() == ".png":
+            pngs[path.parent][path.stem] = path
+    labelmaps = [path for path in seen.below(root) if path.name.lower() == LABELMAP]
+    exports = [
+        Export(labelmap, pngs[masks])
+        for labelmap in sorted(labelmaps)
+        for masks in seen.folders(labelmap.parent)
+        if masks.name.lower() == MASKS.lower()
+    ]
     if not exports:
         raise InputError(f"{root}: no {LABELMAP} beside {MASKS}; unpack the zip of masks in it")
     # Several exports have both: the one named after its format comes first, PASCAL's is as good.
-    export = min(exports, key=lambda path: "segmentation" not in path.name.lower())
-    names = {path.name for path in _pngs(export / MASKS)}
-    folders = [export / "JPEGImages", root / name, *sorted(root.glob(f"*{RESIZED}*"))]
-    folders += [path for path in sorted(root.iterdir()) if path.is_dir() and path not in exports]
-    for folder in folders:
-        if names & {path.name for path in _pngs(folder)}:
-            return export, folder
-    raise InputError(f"{root}: no folder in it has the images of {export.name}/{MASKS}")
-
-
-def _pngs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.png"))
+    export = min(exports, key=lambda one: "segmentation" not in one.folder.name.lower())
+    named = [export.folder / "JPEGImages", root / root.name]
+    inside = seen.folders(root)
+    named += [path for path in inside if RESIZED in path.name]
+    named += [path for path in inside if path not in [one.folder for one in exports]]
+    for folder in named:
+        if export.masks.keys() & pngs[folder].keys():
+            return export, pngs[folder]
+    raise InputError(f"{root}: no folder in it has the images of {export.folder.name}/{MASKS}")
 
 
 def _rgb(path: Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -19,15 +19,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from common.data.raw import BadFile, existing, number, read_table
+from common.data.finder import OTHER, OUTSIDE, Listing, Seen, look
+from common.data.raw import BadFile
+from common.data.tables import Row, alike, read_table
 from common.errors import InputError
 from common.metrics.ellipse import Ellipse, fit
 from papers.ultrasound_diconvae.image import LabeledImage, read_gray, resize_image, resize_labels
 
-TABLE = "training_set_pixel_size_and_HC.csv"
+TABLE, FOLDER = "training_set_pixel_size_and_HC.csv", "training_set"
 FILE, PIXEL, CIRCUMFERENCE = "filename", "pixel size(mm)", "head circumference (mm)"
-NAME = re.compile(r"(\d+)_(\d*)HC\.png")
-OUTLINE = "_Annotation.png"
+NAME = re.compile(r"(\d+)_(\d*)HC\.png", re.IGNORECASE)
+OUTLINE = "_annotation"  # ends the name of a line's file, in any case
+LINE = 255  # what the line around a head holds
 NEAR = 3.0  # pixels: how far from the ellipse the line may lie
 COVERED = 0.75  # of the ellipse inside the image: how much of it the line must follow
 SAME = 0.03  # of the table's circumference: how far the ellipse's may be from it
@@ -38,7 +41,8 @@ class Entry:
     """One image of the listing: its file, its outline's, and its row of the table."""
 
     image: Path
-    row: dict[str, str]
+    outline: Path
+    row: Row
 
     @property
     def name(self) -> str:
@@ -48,45 +52,92 @@ class Entry:
     @property
     def subject(self) -> str:
         """Who is shown: the number before the underscore."""
-        return f"HC18-{self.name.partition('_')[0]}"
-
-    @property
-    def outline(self) -> Path:
-        """The file with the line around the head."""
-        return self.image.with_name(self.name + OUTLINE)
+        return f"HC18-{_number(self.name)}"
 
 
-def files(raw: Path) -> list[Path]:
-    """Return the table, the images and the outlines, given their folder or one around it."""
-    root = _root(raw)
-    return [root / TABLE, *sorted((root / "training_set").glob("*.png"))]
+def listing(raw: Path) -> Listing[Entry]:
+    """Return the images by name, given their folder or one around it.
 
-
-def listing(raw: Path) -> tuple[list[Entry], list[str]]:
-    """Return the images by name, and what is wrong with the table, "name: reason".
-
-    Raises `InputError` where there is no table, or not one image.
+    Bad are images without a row or an outline, rows and outlines without an image, and images that
+    are not named as published or lie deeper. Raises `InputError` where there is no table, or not
+    one image.
     """
-    table, *pngs = files(raw)
-    rows = {row[FILE]: row for row in read_table(table, (FILE, PIXEL, CIRCUMFERENCE))}
-    images = [path for path in pngs if NAME.fullmatch(path.name)]
+    seen = look(raw)
+    table = _table(seen)
+    folder = seen.only(seen.folders(table.parent), FOLDER) or table.parent / FOLDER
+    images, outlines, misplaced, bad = {}, {}, [], list(seen.bad)
+    inside = set(seen.below(folder))
+    for path in sorted(inside):
+        if path.suffix.lower() != ".png":
+            continue
+        stem = path.stem.lower()
+        if path.parent != folder:
+            misplaced.append(path)
+            bad.append(f"{seen.name(path)}: lies in a folder of {FOLDER}; put it into {FOLDER}")
+        elif NAME.fullmatch(path.name):
+            images[path.stem] = path
+        elif stem.endswith(OUTLINE) and NAME.fullmatch(stem.removesuffix(OUTLINE) + ".png"):
+            outlines[stem.removesuffix(OUTLINE)] = path
+        else:
+            misplaced.append(path)
+            bad.append(f"{path.name}: not named as published, 010_HC.png or 010_HC_Annotation.png")
     if not images:
-        raise InputError(f"--raw {raw}: no training_set/<number>_HC.png beside {TABLE}")
-    there = {path.name for path in images}
-    bad = [f"{path.name}: not in {table.name}" for path in images if path.name not in rows]
-    bad += [f"{name}: in {table.name}, but no such image" for name in rows if name not in there]
-    return [Entry(path, rows[path.name]) for path in images if path.name in rows], bad
+        raise InputError(f"--raw {seen.root}: no {FOLDER}/<number>_HC.png beside {TABLE}")
+    entries, faults = _entries(images, outlines, table)
+    files = [table, *images.values(), *outlines.values()]
+    ignored = seen.others([*files, *misplaced], lambda path: OTHER if path in inside else OUTSIDE)
+    return Listing(entries, files, bad + faults, ignored)
+
+
+def _entries(
+    images: dict[str, Path], outlines: dict[str, Path], table: Path
+) -> tuple[list[Entry], list[str]]:
+    """Return the images with a row and an outline, and what is bad of all three."""
+    listed = read_table(table, (FILE, PIXEL, CIRCUMFERENCE))
+    rows = listed.by(FILE, lambda name: Path(name).stem)
+    spelled, numbered = alike(images), alike(map(_number, images))
+    entries, bad = [], list(listed.bad)
+    for name, path in images.items():
+        try:
+            if other := spelled.get(name) or numbered.get(_number(name)):
+                raise BadFile(f"{other} is there too; keep one, or name them apart")
+            row = rows.row(name)
+            if name.lower() not in outlines:
+                raise BadFile(f"has no {name}_Annotation.png")
+            entries.append(Entry(path, outlines[name.lower()], row))
+        except BadFile as reason:
+            bad.append(f"{path.name}: {reason}")
+    known = {name.lower() for name in images}
+    alone = [name for name in rows if name.lower() not in known]
+    bad += [f"{name}: in {table.name}, but no such image" for name in alone]
+    lines = [path for name, path in outlines.items() if name not in known]
+    return entries, bad + [f"{path.name}: an outline without its image" for path in lines]
+
+
+def _table(seen: Seen) -> Path:
+    inside = seen.only(seen.folders(seen.root), "hc18")
+    for folder in (seen.root, inside):
+        if folder and (table := seen.only(seen.beside(folder), TABLE)):
+            return table
+    raise InputError(f"--raw {seen.root}: no {TABLE} there")
+
+
+def _number(name: str) -> str:
+    return name.partition("_")[0]
 
 
 def read(entry: Entry, height: int, width: int) -> LabeledImage:
     """Return one image at the given size, 1 where the head is, or raise `BadFile`."""
     row = entry.row
-    pixel = number(row[PIXEL], PIXEL, 0.01, 1.0)
-    circumference = number(row[CIRCUMFERENCE], CIRCUMFERENCE, 10.0, 500.0)
+    pixel = row.needed(PIXEL, row.number(PIXEL, 0.01, 1.0))
+    circumference = row.needed(CIRCUMFERENCE, row.number(CIRCUMFERENCE, 10.0, 500.0))
     image = read_gray(entry.image)
-    if not entry.outline.is_file():
-        raise BadFile(f"has no {entry.outline.name}")
-    line = read_gray(entry.outline) > 127
+    drawn = read_gray(entry.outline)
+    if 0 < drawn.max() <= LINE // 2:
+        raise BadFile(
+            f"{entry.outline.name} holds {drawn.max()} at most, its line should be {LINE}"
+        )
+    line = drawn > LINE // 2
     if line.shape != image.shape:
         raise BadFile(f"{entry.outline.name} is {line.shape}, its image {image.shape}")
     try:
@@ -144,11 +195,3 @@ def _followed(ellipse: Ellipse, line: Bool[np.ndarray, "height width"]) -> float
         for right in range(2 * reach + 1):
             near |= wide[rows[inside] + down, columns[inside] + right]
     return float(near.mean())
-
-
-def _root(raw: Path) -> Path:
-    raw = existing(raw)
-    root = next((path for path in (raw, raw / "hc18") if (path / TABLE).is_file()), None)
-    if root is None:
-        raise InputError(f"--raw {raw}: no {TABLE} there")
-    return root

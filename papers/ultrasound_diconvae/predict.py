@@ -4,7 +4,6 @@ The segmenter is the one that was trained on images as they are, and is shown th
 found that it does better so than on denoised ones. Denoised images are for the eye.
 """
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from matplotlib.colors import to_rgb
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
+from common import terminal
 from common.data.images import paste, resize_8_bits
 from common.data.raw import BadFile, refusal
-from common.data.user_files import TIFF, check_output, encoded, pages, shown, write
+from common.data.user_files import TIFF, Rows, check_output, encoded, pages, shown, write
 from common.metrics.biometry import head_circumference
 from common.nn.predictor import Predictor, in_batches
 from common.pipeline.trained import Trained, find
@@ -50,10 +50,11 @@ def predict(
     be overwritten.
     """
     trained = find(checkpoint, "ultrasound_diconvae", Config())
-    counts = dict(KINDS.checked(source, lambda file: len(read(file).frames), skip_bad))
+    checked = KINDS.checked(source, lambda file: len(read(file).frames), skip_bad)
+    counts = dict(checked.files)
     targets = {file: _targets(file, count, source, out) for file, count in counts.items()}
     check_output(source, out, [target for three in targets.values() for target in three])
-    print(f"networks: {trained.source}", file=sys.stderr)
+    terminal.note(f"networks: {trained.source}")
     batch = min(trained.config.evaluate.batch_size, max(counts.values()))  # of frames
     predictor = load_predictor(trained, batch)
     rows = []
@@ -69,7 +70,7 @@ def predict(
         measured = measures(clip, labels, predictor.classes)
         written = [str(target) for target in targets[file]]
         rows.append({"file": shown(file, source), **measured, "written": written})
-    return rows
+    return Rows(rows, checked.account)
 
 
 class ClipPredictor:

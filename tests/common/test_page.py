@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.report import page
-from common.report.comparison import ClaimRow, Comparison, NumberRow
+from common.report.comparison import ClaimRow, Comparison, NumberRow, markdown
 from common.report.reported import Absent, Number
 from common.report.verdicts import Verdict
 
@@ -99,6 +99,16 @@ def test_everything_of_a_comparison_is_shown(project: Path) -> None:
 @pytest.mark.parametrize("field", ["title", "description", "source", "source_dataset", "dataset"])
 def test_no_text_is_taken_for_html(project: Path, field: str) -> None:
     assert HOSTILE not in page.suite([comparison(**{field: HOSTILE})], project)
+
+
+@pytest.mark.parametrize("field", ["title", "description", "source", "source_dataset", "dataset"])
+def test_no_text_is_taken_for_html_in_markdown(field: str) -> None:
+    claim = ClaimRow("a", HOSTILE, "b", Verdict("supported", HOSTILE))
+    absent = Absent("a", HOSTILE, HOSTILE)
+    changes = {"claims": (claim,), "absent": (absent,), "incomparable": HOSTILE, field: HOSTILE}
+    text = markdown(comparison(**changes))
+    assert text.count(r"\<script>") >= 6
+    assert "<" not in text.replace(r"\<", "")
 
 
 def test_no_table_nor_benchmark_is_taken_for_html(project: Path) -> None:

@@ -39,7 +39,7 @@ def read(raw, config):
     good = [(name, float(text)) for name, text in texts.items() if text.replace(".", "").isdigit()]
     bad = [f"{name}: no number" for name, text in texts.items() if "x" in text]
     absent = [f"{name}: empty" for name, text in texts.items() if not text]
-    return Reading(good, bad, absent)
+    return Reading(good, bad, absent, ["notes: of another kind"])
 
 
 def examples(config, reading):
@@ -124,6 +124,8 @@ def test_what_was_read_can_be_loaded_and_is_described(prepared, tmp_path) -> Non
     assert (data.dataset, data.stand_in) == ("scans", False)
     assert data.description == "Scans: 3 scans"
     assert (data.skipped, data.absent) == ((), ())
+    assert str(data.account) == "3 files read, 0 bad, 1 ignored (1 of another kind)"
+    assert data.ignored == ("notes: of another kind",)
     assert data.sizes == {"train": 3, "test": 1}
     assert data.parts == {"train": {"scans": 3}, "test": {"scans": 1}}
     rows = sorted(data.rows("train"), key=lambda row: row["row"])

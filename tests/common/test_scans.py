@@ -38,7 +38,7 @@ def test_images_of_one_folder_shape_and_type_are_one_patient(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         imageio.imwrite(tmp_path / name, image)
-    found = scans.patients(tmp_path)
+    found = scans.patients(tmp_path).patients
     names = [[str(file.relative_to(tmp_path)) for file in one.files] for one in found]
     assert names == [["a/1.png", "a/2.png"], ["a/3.png"], ["a/4.tif"], ["b/1.png"]]
     assert [one.slices for one in found] == [2, 1, 1, 1]
@@ -125,7 +125,7 @@ def _png_of_48_bits() -> bytes:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     {
-        "truncated": "bad.png: is damaged: the PNG image has no end",
+        "truncated": "bad.png: cannot be read: the PNG image has no end",
         "truncated volume": "bad.nii.gz: cannot be read",
         "transparent": "bad.png: is transparent in places",
         "16-bit colors": "bad.png: has 16 bits and colors",
@@ -140,9 +140,35 @@ def test_bad_files_are_named_with_their_reason(kind, reason, tmp_path, capsys):
     with pytest.raises(InputError, match="1 bad") as error:
         scans.patients(tmp_path)
     assert reason in str(error.value)
-    (patient,) = scans.patients(tmp_path, skip_bad=True)
+    (patient,) = scans.patients(tmp_path, skip_bad=True).patients
     assert [file.name for file in patient.files] == ["good.png"]
     assert "skipped 1 bad files: bad" in capsys.readouterr().err
     (tmp_path / "good.png").unlink()
     with pytest.raises(InputError, match="1 bad"):
         scans.patients(tmp_path, skip_bad=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "stacks"),
+    [
+        ("ann_flair bob_flair", 2),
+        ("ann_1 ann_2 bob_1", 2),
+        ("sub1_slice3_T2 sub1_slice4_T2", 1),
+        ("sub1_slice3_T2 sub1_slice4_T2 sub2_slice3_T2", 2),
+        ("2 10 1", 1),
+    ],
+)
+def test_images_whose_names_differ_in_one_number_are_one_stack(names, stacks, tmp_path, capsys):
+    for name in names.split():
+        imageio.imwrite(tmp_path / f"{name}.png", np.zeros((4, 6), np.uint8))
+    found = scans.patients(tmp_path)
+    assert len(found.patients) == stacks
+    assert sum(one.slices for one in found.patients) == len(names.split())
+    assert "stacks by first file (slices): " in capsys.readouterr().err
+
+
+def test_two_files_of_one_slice_are_refused(tmp_path):
+    for name in ("1", "2", "02"):
+        imageio.imwrite(tmp_path / f"{name}.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(InputError, match=r"02\.png and 2\.png in \. are one slice; keep one"):
+        scans.patients(tmp_path)

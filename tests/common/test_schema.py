@@ -86,6 +86,9 @@ def override(*texts: str) -> Config:
         ("pair", ["[9, 0]"], ["[1, 2]"], "expected from 0 to 1"),
         ("nested", ["[]", "[[], [0.5, 1]]"], ["[[0.5], [0.1, 2]]"], "expected from 0 to 1"),
         ("two", ["[0, 1, 1]"], ["[0.5]"], "expected at least 2 values"),
+        ("count", ["1000000"], ["1000001", "2147483648"], "expected at most 1,000,000"),
+        ("positive", ["1e12"], ["1e20"], "expected at most 1e+12"),
+        ("counts", ["[1, 1]"], [str([1] * 17)], "expected at most 16 values"),
         ("maybe", ["0.5"], ["0", "-3"], ""),
     ],
 )

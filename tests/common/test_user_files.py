@@ -1,6 +1,7 @@
 """Users' files: what is found and refused, what is written, and that no input is harmed."""
 
 import io
+import os
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -23,7 +24,7 @@ def test_files_come_in_numeric_order_without_masks_and_hidden_ones(tmp_path):
     for name in [*names.split(), ".hidden/a.png"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in KINDS.find(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in KINDS.find(tmp_path).entries]
     assert found == ["a_2.tif", "a_10.tif", "b/9.png", "b/10.png", "c.NII.gz"]
     assert KINDS.suffix(Path("c.NII.gz")) == ".NII.gz"
     place = KINDS.output(tmp_path / "b" / "9.png", tmp_path, Path("out"), "_mask.png")
@@ -37,8 +38,8 @@ def test_files_without_a_suffix_are_told_by_their_content(tmp_path):
     kinds = Kinds(
         (".png",), made=("_mask",), nameless=lambda f: f.is_file() and f.read_text() == "good"
     )
-    assert [path.name for path in kinds.find(tmp_path)] == ["1.2.840", "IM1"]
-    assert kinds.find(tmp_path / "IM1") == [tmp_path / "IM1"]
+    assert [path.name for path in kinds.find(tmp_path).entries] == ["1.2.840", "IM1"]
+    assert kinds.find(tmp_path / "IM1").entries == [tmp_path / "IM1"]
     assert kinds.output(tmp_path / "1.2.840", tmp_path, Path("out"), "_mask.png") == Path(
         "out/1.2.840_mask.png"
     )
@@ -58,7 +59,7 @@ def test_bad_files_are_listed_or_left_out(tmp_path, capsys):
 
     with pytest.raises(InputError, match=r"2 bad.*\n  3.png: has no reason\n  a/1.png: has"):
         KINDS.checked(tmp_path, look)
-    assert KINDS.checked(tmp_path, look, skip_bad=True) == [(tmp_path / "a" / "2.png", 7)]
+    assert KINDS.checked(tmp_path, look, skip_bad=True).files == [(tmp_path / "a" / "2.png", 7)]
     assert "skipped 2 bad files: 3.png: has no reason, a/1.png" in capsys.readouterr().err
     with pytest.raises(InputError, match="1 bad"):
         KINDS.checked(tmp_path / "3.png", look, skip_bad=True)
@@ -108,3 +109,43 @@ def test_output_never_harms_the_input_nor_itself(tmp_path):
         user_files.check_output(source, source / "1_mask.png", [])
     with pytest.raises(InputError, match=r"1_mask.png/x cannot be written \("):
         user_files.write({source / "1_mask.png" / "x": b""})
+
+
+def test_all_that_lies_in_the_input_is_accounted_for(tmp_path, capsys):
+    for name in ("a/1.png", "a/1 (1).png", "a/1 - Copy.png", "a/2 (1).png", "x.tif/3.TIF"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1" if "a/1" in name else name)
+    for name in ("a/1_mask.png", "notes.txt", ".DS_Store"):
+        (tmp_path / name).touch()
+    found = KINDS.checked(tmp_path, lambda _: 0)
+    names = [str(file.relative_to(tmp_path)) for file, _ in found.files]
+    assert names == ["a/1.png", "a/2 (1).png", "x.tif/3.TIF"]
+    assert sorted(found.account.ignored) == [
+        ".DS_Store: hidden",
+        "a/1 (1).png, as a/1.png: copied",
+        "a/1 - Copy.png, as a/1.png: copied",
+        "a/1_mask.png: made by predict",
+        "notes.txt: of another kind",
+    ]
+    said = capsys.readouterr().err
+    assert f"--input {tmp_path}: 3 files read, 0 bad, 5 ignored (2 copied, " in said
+
+
+def test_a_folder_that_cannot_be_entered_is_bad(tmp_path, monkeypatch):
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "1.png").touch()
+    entered = os.scandir
+
+    def scandir(folder):
+        if Path(folder).name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return entered(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"1 bad.*\n  shut: cannot be entered"):
+        KINDS.checked(tmp_path, lambda _: 0)
+    found = KINDS.checked(tmp_path, lambda _: 0, skip_bad=True)
+    assert found.account.bad == ("shut: cannot be entered (Permission denied)",)
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(InputError, match=r"no scan there.*1 bad.*\n  shut: cannot be entered"):
+        KINDS.find(tmp_path)

@@ -66,7 +66,10 @@ def test_bad_input_is_one_line_that_names_it(name: str, project: Path, capsys) -
         (("seeds = 3", "seeds = [1, -1]"), "seeds"),
         (("minutes = 1\n", ""), "'minutes' is missing"),
         (("minutes = 1\n", "minutes = 'long'\n"), "minutes"),
-        (("minutes = 1\n", "minutes = 1\nprocesses = 0\n"), "processes = 0 must be"),
+        (
+            ("minutes = 1\n", "minutes = 1\nprocesses = 0\n"),
+            "processes = 0: expected from 1 to 4,096",
+        ),
         (("steps = 5", "stpes = 5"), "did you mean 'train.steps'?"),
         (("steps = 5", "steps = 'five'"), "a whole number"),
         (("steps = 5", "steps = "), "not valid TOML"),

@@ -8,9 +8,14 @@ import pytest
 from tests.suite.toy_project import edit, run
 
 PREDICT = """
+from common.data.finder import Account
+from common.data.user_files import Rows
+
+
 def predict(checkpoint, source, out, skip_bad):
     print("a library speaks")
-    return [{"file": source.name, "marked": 7, "ml": None, "written": [str(out / "a.png")]}]
+    rows = [{"file": source.name, "marked": 7, "ml": None, "written": [str(out / "a.png")]}]
+    return Rows(rows, Account(1, ("b.png: damaged",), ("notes.txt: of another kind",)))
 
 
 STUDY = Study(
@@ -32,6 +37,9 @@ def test_predict_prints_what_a_study_found_and_names_those_that_can(project: Pat
     ]  # fmt: skip
     status, out, _ = run(capsys, "predict", "apricot", *where, "--json")
     assert json.loads(out)["files"][0]["written"] == ["found/a.png"]
+    assert json.loads(out)["input"] == {
+        "read": 1, "bad": ["b.png: damaged"], "ignored": ["notes.txt: of another kind"]
+    }  # fmt: skip
     status, _, err = run(capsys, "predict", "apricot", *where[:4])
     assert (status, err.count("\n")) == (2, 1)
     assert "required: --out" in err

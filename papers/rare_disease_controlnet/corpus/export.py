@@ -23,6 +23,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import atomic
+from common.text import cells
 from papers.rare_disease_controlnet.corpus import lineage
 from papers.rare_disease_controlnet.corpus.corpus import Corpus
 from papers.rare_disease_controlnet.corpus.decisions import films, standing_by_file
@@ -96,7 +97,7 @@ def _members(
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_row(film, decisions.get(film.sha256, [])) for film in chosen)
+    writer.writerows(cells(_row(film, decisions.get(film.sha256, []))) for film in chosen)
     yield MANIFEST, table.getvalue().encode()
     for film in chosen:
         yield f"{IMAGES}/{film.sha256}.png", corpus.store.get(film.sha256)

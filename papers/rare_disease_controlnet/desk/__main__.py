@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common import paths, xla
+from common import paths, terminal, xla
 from common.errors import InputError, UserError
 from common.pipeline.process import prepare_process
 from papers.rare_disease_controlnet.desk.settings import Settings
@@ -43,6 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    terminal.prepare()
     try:
         given = list(sys.argv[1:] if words is None else words)
         if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
@@ -51,13 +52,12 @@ def main(words: Sequence[str] | None = None) -> int:
         prepare_process()
         return _run(options, settings_of(options))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.refuse(error)
         return error.status
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return terminal.hang_up()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        terminal.note("interrupted")
         return 130
 
 
@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
         return work(settings)
     status, lines = _kept_up(options, settings)
-    print("\n".join(lines), flush=True)
+    terminal.show("\n".join(lines))
     return status
 
 

@@ -6,39 +6,41 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from common.data.copies import Copies
+from common.data.finder import COPIED, Listing, look, numeric, suffix
 from common.data.prepared import Reading
 from common.data.raw import BadFile, existing
-from common.data.user_files import numeric, shown
+from common.data.user_files import shown
 from papers.surgical_vision.image import SUFFIXES, read_photo
 from papers.surgical_vision.photos import find
 from papers.surgical_vision.photos.face import Face
 
 
-def files(folder: Path) -> list[Path]:
-    """Return all images in a folder and below, in numeric order of names, hidden ones left out."""
-    raw = existing(folder)
-    found = [path for path in raw.rglob("*") if path.suffix.lower() in SUFFIXES]
-    named = [path.relative_to(raw) for path in found]
-    return [raw / path for path in sorted(named, key=numeric) if not _hidden(path)]
+def listing(folder: Path) -> Listing[Path]:
+    """Return all images in a folder and below, in numeric order of names."""
+    seen = look(folder)
+    images = [path.relative_to(seen.root) for path in seen.files if suffix(path, SUFFIXES)]
+    found = [seen.root / path for path in sorted(images, key=numeric)]
+    return Listing(found, found, seen.bad, seen.others(found))
 
 
 def read(folder: Path, size: int, limit: int = 0) -> Reading[Face]:
     """Return the faces of a folder's photos in `size` pixels, named by their path in it.
 
-    At most the first `limit` photos, 0: all. Raises InputError where there is no folder; which
-    photos are bad, and why, the reading says.
+    At most the first `limit` photos, 0: all; of equal photos the first. Raises InputError where
+    there is no folder; which photos are bad, and why, the reading says.
     """
-    raw, networks = existing(folder), find.finder()
-    faces, bad = [], []
-    chosen = files(folder)[: limit or None]
+    found, networks, raw = listing(folder), find.finder(), existing(folder)
+    faces, bad, ignored, copies = [], list(found.bad), list(found.ignored), Copies()
+    chosen = found.entries[: limit or None]
     for path in tqdm(chosen, "finding faces", unit="photo", delay=2, disable=None):
         name = shown(path, raw)
         try:
-            faces.append(find.face(networks, read_photo(path), size, name))
+            photo = read_photo(path)
+            if (first := copies.first(name, photo)) != name:
+                ignored.append(f"{name}, as {first}: {COPIED}")
+                continue
+            faces.append(find.face(networks, photo, size, name))
         except BadFile as reason:
             bad.append(f"{name}: {reason}")
-    return Reading(faces, bad)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return Reading(faces, bad, ignored=ignored)

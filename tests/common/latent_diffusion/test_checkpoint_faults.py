@@ -137,9 +137,9 @@ def broken_json(path):
         (WEIGHTS["vae"], shortened_pickle, r"vae/diffusion_pytorch_model\.bin"),
         ("model_index.json", removed, r"model: no model_index\.json in it; give a folder"),
         ("model_index.json", broken_json, r"model_index\.json: not JSON"),
-        ("unet/config.json", removed, r"unet/config\.json: No such file"),
+        ("unet/config.json", removed, r"unet/config\.json: missing"),
         ("unet/config.json", broken_json, r"unet/config\.json: not JSON"),
-        ("scheduler/scheduler_config.json", removed, r"scheduler_config\.json: No such file"),
+        ("scheduler/scheduler_config.json", removed, r"scheduler_config\.json: missing"),
         ("tokenizer/tokenizer.json", removed, "tokenizer: neither tokenizer.json nor both"),
     ],
 )

@@ -199,7 +199,7 @@ def test_fields_of_another_type_are_one_error_or_read(tmp_path, part, value):
         ("", "not JSON"),
         ("[1]", "expected a JSON object"),
         (b"\xff\xfe", "not JSON"),
-        (None, "No such file"),
+        (None, "missing"),
     ],
 )
 def test_files_that_are_no_configs_are_named(tmp_path, content, message):

@@ -204,7 +204,7 @@ def test_a_bad_file_stops_everything_before_anything_is_written(run, bright, tmp
     source.mkdir()
     imageio.imwrite(source / "1.png", blob(32, 32))
     (source / "2.png").write_bytes((source / "1.png").read_bytes()[:60])
-    with pytest.raises(InputError, match=r"1 bad.*\n  2.png: is damaged"):
+    with pytest.raises(InputError, match=r"1 bad.*\n  2.png: cannot be read"):
         predict(run, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert len(predict(run, source, tmp_path / "out", skip_bad=True)) == 1

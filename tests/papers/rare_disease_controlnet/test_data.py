@@ -201,7 +201,7 @@ def test_bad_films_stop_the_preparation_or_are_left_out(tmp_path):
     (raw / "images" / "00000020_000.png").write_bytes(b"no film")
     with pytest.raises(InputError, match="1 bad; fix them, or skip them") as error:
         prepare(NIH, tmp_path / "out", raw)
-    assert "\n  images/00000020_000.png: is no PNG or JPEG image" in str(error.value)
+    assert "\n  images/00000020_000.png: cannot be read: it is text" in str(error.value)
     prepared = prepare(NIH, tmp_path / "out", raw, skip_bad=True)
     assert sum(prepared.sizes.values()) == len(LABELS) - 1
     with pytest.raises(InputError, match=r"data\.dataset=nih needs raw files: get it from https"):

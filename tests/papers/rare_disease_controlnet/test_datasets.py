@@ -92,7 +92,7 @@ def test_every_bad_film_is_named(raw):
     bad = dict(line.split(": ", 1) for line in reading.bad)
     assert bad.pop("images/00000001_001.png").startswith("cannot be read (")
     assert bad == {
-        "images/00000001_000.png": "is no PNG or JPEG image, whatever its name says",
+        "images/00000001_000.png": "cannot be read: it is text, expected PNG or JPEG",
         "images/00000001_002.png": "is of one gray value, not a film",
         "images/00000002_000.png": "is 90x40, which is not the shape of a chest film",
         "images/00000002_001.png": "is 20x40, expected at least 32 pixels a side",

@@ -107,3 +107,29 @@ def test_folders_without_classes_findings_or_films_are_refused(tmp_path):
     write(tmp_path / "normal" / "a.png", np.zeros((40, 40), np.uint8))
     with pytest.raises(InputError, match="no folder but normal; give one for each finding"):
         folder_layout.listing(tmp_path)
+
+
+def test_all_that_lies_there_is_accounted_for(raw):
+    (raw / "normal" / "notes.txt").write_text("mine")
+    (raw / "normal" / ".DS_Store").write_bytes(b"of a Mac")
+    (raw / "nodule").mkdir()
+    found = folder_layout.listing(raw)
+    assert (len(found.entries), found.bad) == (6, [])
+    assert sorted(found.ignored) == [
+        "nodule: without a film",
+        "normal/.DS_Store: hidden",
+        "normal/notes.txt: of another kind",
+    ]
+
+
+def test_patients_and_classes_that_differ_only_in_spelling_are_not_told_apart(raw):
+    write(raw / "No_Finding" / "Ann_9.png")
+    write(raw / "No_Finding" / "7_1.png")
+    found = folder_layout.listing(raw)
+    assert len(found.bad) == 6
+    assert "normal/ann_1.png: its patient 'ann' is 'Ann' elsewhere; write it alike" in found.bad
+    assert "No_Finding/7_1.png: its patient '7' is '0007' elsewhere; write it alike" in found.bad
+    assert len(found.entries) == 2
+    write(raw / "pleural_effusion" / "cid.png")
+    with pytest.raises(InputError, match=r"Pleural effusion/ and pleural_effusion/ are one class"):
+        folder_layout.listing(raw)

@@ -1,6 +1,7 @@
 """The children's films in the published layout, and the leak of the published split."""
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -104,3 +105,23 @@ def test_the_real_sample_is_read_whole():
     counts = Counter(entry.findings for entry in found.entries)
     assert counts == {(): 1227, ("bacterial pneumonia",): 1110, ("viral pneumonia",): 300}
     assert kermany_layout.leak(found.entries)["patients"] == len(found.entries)
+
+
+def test_films_elsewhere_are_bad_unless_they_are_there_a_second_time(raw):
+    root = raw / "chest_xray"
+    shutil.copytree(root, raw / "again")
+    (root / "train" / "NORMAL" / "notes.txt").touch()
+    write(root / "train" / "NORMAL" / "more" / "IM-0300-0001.jpeg")
+    write(root / "test" / "NORMAL" / "IM-0301-0001.bmp")
+    (root / "train").rename(root / "Train")
+    found = kermany_layout.listing(raw)
+    assert len(found.entries) == len(FILMS)
+    assert sorted(line.partition(":")[0] for line in found.bad) == [
+        "chest_xray/Train/NORMAL/more/IM-0300-0001.jpeg",
+        "chest_xray/test/NORMAL/IM-0301-0001.bmp",
+    ]
+    assert all(
+        "lies outside of NORMAL/ and PNEUMONIA/, or is no JPEG" in line for line in found.bad
+    )
+    reasons = Counter(line.rpartition(": ")[2] for line in found.ignored)
+    assert reasons == {"there a second time": len(FILMS), "of another kind": 1}

@@ -101,11 +101,11 @@ def test_films_and_rows_without_each_other_and_twice_are_named(raw):
     (raw / "images" / "00000013_000.png").unlink()
     (raw / "images" / "._00000001_000.png").write_bytes(b"of a Mac")
     table = raw / "Data_Entry_2017.csv"
-    table.write_text(table.read_text() + "\n00000001_001.png,Edema,0,1,58,M,PA")
+    table.write_text(table.read_text() + "\n00000001_001.png,Edema,0,1,58,M,PA,1,1,1,1")
     found = nih_layout.listing(raw)
     assert sorted(found.bad) == [
-        "images/00000001_001.png: has 2 rows in Data_Entry_2017.csv; keep one",
-        "images/00000500_000.png: no row in Data_Entry_2017.csv",
+        "images/00000001_001.png: has 2 rows in Data_Entry_2017.csv, lines 3, 6; keep one",
+        "images/00000500_000.png: has no row in Data_Entry_2017.csv",
         "images_002/images/00000002_000.png: lies there 2 times; keep one",
     ]
     assert found.absent == ["00000013_000.png: no such image"]
@@ -142,7 +142,7 @@ def test_boxes_come_in_pixels_of_the_study(raw):
         "00000013_000": [("Infiltration", 32, 256.5 / 16, 8, 4), ("Mass", 0, 0, 64, 64)]
     }
     for row, reason in (
-        (one.replace("256.5", "x"), "00000013_000.png: y 'x' is not a number"),
+        (one.replace("256.5", "x"), "00000013_000.png: y 'x' is not a number (line 2 of"),
         (one.replace("512", "1000"), "its box reaches over the film's 1024 pixels"),
         (one.replace("Infiltrate", "Infiltrat"), "has the label 'Infiltrat'"),
     ):
@@ -164,3 +164,16 @@ def test_the_real_sample_is_read_whole():
     assert sum(not entry.findings for entry in found.entries) == 416
     views = Counter(entry.view for entry in found.entries)
     assert (views["PA"], views["AP"]) == (528, 322)
+
+
+def test_films_elsewhere_are_bad_and_the_rest_is_counted(raw):
+    write(raw / "more" / "00000001_000.png")
+    write(raw / "figure.png")
+    (raw / "images" / "00000002_000.png").rename(raw / "images" / "00000002_000.PNG")
+    (raw / "images").rename(raw / "Images")
+    found = nih_layout.listing(raw)
+    assert [entry.name for entry in found.entries] == list(LABELS)
+    assert found.bad == [
+        "more/00000001_000.png: lies outside of images/ and images_001/images/",
+    ]
+    assert found.ignored == ["figure.png: of another kind"]

@@ -170,7 +170,7 @@ def test_flags_go_before_the_preset_and_that_before_the_experiment():
         ("--canny-low 0", "--canny-low 0: there is no film to follow"),
         ("--region mask.png", "--region mask.png: there is no film to follow"),
         ("--structure none.png", "--structure none.png: no such file"),
-        ("--structure {text}", "--structure .*text.png: is no PNG or JPEG image"),
+        ("--structure {text}", "--structure .*text.png: cannot be read: it is text"),
         ("--structure {film} --region none.png", "--region none.png: no such file"),
         ("--structure {film} --region {text}", "--region .*text.png: is no PNG"),
         ("--structure {film} --region {small}", "--region .*small.png: not of the film's size"),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -168,8 +169,11 @@ def test_photos_stand_as_their_exif_says(tmp_path):
 def test_a_folder_is_read_in_numeric_order_and_its_bad_files_named(tmp_path, monkeypatch):
     monkeypatch.setattr(find, "finder", lambda: planted()[0])
     (tmp_path / "b").mkdir()
-    for name in ("10.png", "b/2.PNG", "9.png", ".hidden.png"):
-        Image.fromarray(map_photo()).save(tmp_path / name, format="png")
+    for shade, name in enumerate(("10.png", "b/2.PNG", "9.png", ".hidden.png")):
+        photo = map_photo()
+        photo[0, 0, 0] = shade  # no two photos are the same
+        Image.fromarray(photo).save(tmp_path / name, format="png")
+    shutil.copy(tmp_path / "9.png", tmp_path / "b" / "copy.png")
     (tmp_path / "11.jpg").write_bytes(b"no photo")
     (tmp_path / "notes.txt").write_text("")
     content = io.BytesIO()
@@ -178,8 +182,13 @@ def test_a_folder_is_read_in_numeric_order_and_its_bad_files_named(tmp_path, mon
     found = reading.read(tmp_path, 32)
     assert [face.name for face in found.items] == ["9.png", "10.png", "b/2.PNG"]
     assert [line.split(":")[0] for line in found.bad] == ["11.jpg", "12.png"]
-    assert "cannot be read" in found.bad[0]
+    assert "is text" in found.bad[0]
     assert "cuts off" in found.bad[1]
+    assert sorted(found.ignored) == [
+        ".hidden.png: hidden",
+        "b/copy.png, as 9.png: copied",
+        "notes.txt: of another kind",
+    ]
     assert len(reading.read(tmp_path, 32, limit=1).items) == 1
     with pytest.raises(InputError, match="no such folder"):
         reading.read(tmp_path / "none", 32)

@@ -119,15 +119,15 @@ def test_every_bad_file_of_hc18_is_named(hc18, tmp_path):
     with pytest.raises(InputError, match="9 bad") as error:
         prepare(HC18, tmp_path / "out", hc18)
     for reason in (
-        "300_HC.png: not in training_set_pixel_size_and_HC.csv",
-        "999_HC.png: in training_set_pixel_size_and_HC.csv, but no such image",
+        "300_HC.png: has no row in training_set_pixel_size_and_HC.csv",
+        "999_HC: in training_set_pixel_size_and_HC.csv, but no such image",
         "010_2HC.png: 010_2HC_Annotation.png is no ellipse: its line leaves",
         "010_3HC.png: 010_3HC_Annotation.png measures 102.3 mm",
         "010_HC.png: 010_HC_Annotation.png is not closed: its line follows",
         "011_HC.png: cannot be read",
         "012_HC.png: has no 012_HC_Annotation.png",
         "200_HC.png: 200_HC_Annotation.png is (40, 120), its image (90, 120)",
-        "805_HC.png: pixel size(mm) 'a' is not a number",
+        "805_HC.png: pixel size(mm) 'a' is not a number (line 8 of training_set_pixel_size_and_HC",
     ):
         assert reason in str(error.value)
     assert not (tmp_path / "out").exists()
@@ -159,7 +159,7 @@ def planes(tmp_path: Path) -> Path:
         (other / "SegmentationClass").mkdir(parents=True)
         (other / "labelmap.txt").write_text("Brain:128,0,0::\n")
         for who in ("007", "019", "105"):
-            gray = np.full((40, 60, 3), int(who), np.uint8)
+            gray = np.full((40, 60, 3), int(who) + stems.index(stem), np.uint8)
             imageio.imwrite(raw / plane / images / f"{stem.format(who)}.png", gray)
             mask = np.zeros((40, 60, 3), np.uint8)
             mask[5:35, 10:50] = (255, 0, 0)
@@ -281,7 +281,8 @@ def test_real_outlines_have_the_circumference_of_the_table(tmp_path):
     for part in everything(prepared):
         for labels, mm, head in zip(part.labels, part.mm, part.head_mm, strict=True):
             assert head_circumference(labels == 1, mm.tolist()) == pytest.approx(head, rel=0.03)
-    entries, bad = hc18_layout.listing(Path(raw))
+    found = hc18_layout.listing(Path(raw))
+    entries, bad = found.entries, found.bad
     assert bad == []
     cut = next((one for one in entries if one.name == "346_HC"), None)
     if cut is not None:  # the head leaves the image at the top, the outline is open there

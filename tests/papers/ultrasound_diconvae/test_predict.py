@@ -261,7 +261,7 @@ def test_bad_files_stop_everything_before_anything_is_written(run, by_gray, tmp_
     (source / "2.png").write_bytes((source / "1.png").read_bytes()[:60])
     (source / "letter.dcm").write_text("a letter")
     with pytest.raises(
-        InputError, match=r"2 bad.*\n  2.png: is damaged.*\n  letter.dcm: is no DICOM"
+        InputError, match=r"2 bad.*\n  2.png: cannot be read.*\n  letter.dcm: is no DICOM"
     ):
         predict(run, source, out)
     assert not out.exists()

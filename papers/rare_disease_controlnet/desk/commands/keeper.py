@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from common import terminal
 from common.errors import UserError
 from common.pipeline.process import prepare_process
 from papers.rare_disease_controlnet.desk.settings import Settings
@@ -134,7 +135,7 @@ def _beside(settings: Settings, demo: bool) -> None:
                 prepare(settings)
             work(settings)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            terminal.refuse(error)
             sys.exit(error.status)
 
 

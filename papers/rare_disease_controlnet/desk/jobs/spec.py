@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from common.errors import InputError, nearest
 from common.study.config import checked, toml
 from common.study.schema import Bounds, Count, Share
-from papers.rare_disease_controlnet.config import Control, Guidance, Level, Steps
+from papers.rare_disease_controlnet.config import Control, Guidance, Level, SamplerSteps
 from papers.rare_disease_controlnet.corpus.lineage import Seed, Sha256
 from papers.rare_disease_controlnet.film import Side
 from papers.rare_disease_controlnet.options import LAST
@@ -53,7 +53,7 @@ class Asked:
     extent: Share | None = None
     negative: Text = ""
     guidance: Guidance = 7.5
-    steps: Steps = 30
+    steps: SamplerSteps = 30
     sampler: Sampler = "unipc"
     seed: Seed = 0  # of the first film, the next have the next
     count: Count = 1

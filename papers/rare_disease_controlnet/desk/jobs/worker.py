@@ -6,7 +6,6 @@ and whoever takes the job again draws those only that are missing.
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import Protocol, runtime_checkable
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from common import terminal
 from common.errors import InputError
 from papers.rare_disease_controlnet.corpus import png, queue
 from papers.rare_disease_controlnet.corpus.corpus import keep, kept
@@ -89,7 +89,7 @@ def work(
         try:
             busy = _turn(desk, engine, name, stop, lease)
         except (InputError, InterfaceError) as error:  # the database or the engine is not there
-            print(f"worker {name}: {error}", file=sys.stderr)
+            terminal.note(f"worker {name}: {error}")
             busy = False
         if not busy:
             stop.wait(pause)

@@ -67,7 +67,9 @@ def prepared_of(content_hash: str) -> Prepared | None:
         record = json.loads(file.read_text())
         if record["content_hash"] == content_hash:
             del record["identity"]
-            known = record | {name: tuple(record[name]) for name in ("skipped", "absent")}
+            known = record | {
+                name: tuple(record[name]) for name in ("skipped", "absent", "ignored")
+            }
             return Prepared(folder=file.parent, stand_in=False, **known)
     return None
 

@@ -15,6 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
+from common import terminal
 from common.errors import UserError
 from common.pipeline.process import prepare_process
 
@@ -28,7 +29,7 @@ def main(checkpoint: str, content: str) -> int:
     try:
         print(json.dumps(train(Path(checkpoint), content)))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.refuse(error)
         return error.status
     return 0
 

@@ -6,9 +6,9 @@ import csv
 import dataclasses
 import io
 import json
-import re
 from typing import Any
 
+from common.text import spreadsheet
 from papers.rare_disease_controlnet.desk.reading.readings import Reading
 from papers.rare_disease_controlnet.desk.reports.findings import Findings
 
@@ -16,7 +16,6 @@ COLUMNS = (
     "reader", "experience", "film", "kind", "label", "place", "repeat", "verdict", "score",
     "artefacts", "comment", "origin", "seconds", "changes",
 )  # fmt: skip
-_FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠]")  # what spreadsheets begin to compute at
 
 
 def table(found: Findings) -> str:
@@ -64,4 +63,4 @@ def _cells(row: Reading) -> dict[str, Any]:
 
 
 def _guarded(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+    return spreadsheet(cell) if isinstance(cell, str) else cell
