@@ -1,6 +1,7 @@
 """Films are read at the study's size, chosen by finding and limit, and bad ones named."""
 
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,9 +91,10 @@ def test_every_bad_film_is_named(raw):
     reading = read(NIH, raw)
     assert reading.items == []
     bad = dict(line.split(": ", 1) for line in reading.bad)
-    assert bad.pop("images/00000001_001.png").startswith("cannot be read (")
+    assert bad.pop("images/00000001_001.png").startswith("cannot be read")
     assert bad == {
-        "images/00000001_000.png": "cannot be read: it is text, expected PNG or JPEG",
+        "images/00000001_000.png": "cannot be read: it is a Git LFS pointer (fetch the file: git "
+        "lfs pull), expected PNG or JPEG",
         "images/00000001_002.png": "is of one gray value, not a film",
         "images/00000002_000.png": "is 90x40, which is not the shape of a chest film",
         "images/00000002_001.png": "is 20x40, expected at least 32 pixels a side",
@@ -159,6 +161,7 @@ def test_colors_are_refused_and_orientation_is_heeded(tmp_path):
     )
     content = bytearray((tmp_path / "b.png").read_bytes())
     content[24] = 16  # as a PNG of 16 bits with transparency begins
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
     (tmp_path / "b.png").write_bytes(content)
     with pytest.raises(BadFile, match="has 16 bits a pixel"):
         gray_film.read(tmp_path / "b.png")

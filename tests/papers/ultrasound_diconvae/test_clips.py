@@ -225,7 +225,7 @@ def test_dicom_without_a_suffix_is_found_and_a_directory_is_not(tmp_path):
         write(tmp_path / name, IMAGE)
     (tmp_path / "notes").write_text("DICM")
     (tmp_path / "folder").mkdir()
-    names = [path.name for path in KINDS.find(tmp_path)]
+    names = [path.name for path in KINDS.find(tmp_path).entries]
     assert names == ["1.2.840.7", "IM_0002", "IM_0010"]
     np.testing.assert_array_equal(read(tmp_path / "IM_0002").frames[0], IMAGE)
     assert not begins_as_dicom(tmp_path / "nowhere")
