@@ -172,7 +172,7 @@ def test_flags_go_before_the_preset_and_that_before_the_experiment():
         ("--structure none.png", "--structure none.png: no such file"),
         ("--structure {text}", "--structure .*text.png: cannot be read: it is text"),
         ("--structure {film} --region none.png", "--region none.png: no such file"),
-        ("--structure {film} --region {text}", "--region .*text.png: is no PNG"),
+        ("--structure {film} --region {text}", "--region .*text.png: cannot be read: it is text"),
         ("--structure {film} --region {small}", "--region .*small.png: not of the film's size"),
         ("--structure {film} --region {black}", "--region .*black.png: nothing is white"),
         ("--depth {film}", "--depth .*film.png: the ControlNet of this engine learned edges"),
