@@ -1,6 +1,6 @@
 """Reading raw files so that a bad one is named with its reason instead of stopping everything."""
 
-import zlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def refusal(where: str, bad: Iterable[str]) -> InputError:
 
 
 def unreadable(error: Exception) -> BadFile:
-    """Return what a reader's error makes of a file, in words that do not speak of the program.
+    """Return what a reader's error makes of a file: what the system says, else that it is damaged.
 
-    Messages of OSError and ValueError are kept, their first line; others are about a library's
-    inside and mean that the file is damaged.
+    The words of libraries are about their inside; whoever knows better what is wrong says it.
     """
-    if isinstance(error, OSError) and error.strerror:
-        return BadFile(f"cannot be read ({error.strerror})")
-    first = next(iter(str(error).strip().splitlines()), "")
-    if isinstance(error, OSError | ValueError | EOFError | zlib.error) and first:
-        return BadFile(f"cannot be read ({first[:150]})")
-    return BadFile("cannot be read: it is damaged")
+    if not isinstance(error, OSError) or not error.strerror:
+        return BadFile("cannot be read: it is damaged, or not as its kind asks for; save it again")
+    if isinstance(error, FileNotFoundError) and error.filename and os.path.islink(error.filename):
+        target = os.readlink(error.filename)
+        how = "git annex get, datalad get" if "annex" in target else "copy the file itself"
+        return BadFile(f"cannot be read: it is a link to {target}, which is not there ({how})")
+    return BadFile(f"cannot be read ({error.strerror})")

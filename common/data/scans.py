@@ -33,6 +33,8 @@ from common.errors import InputError
 KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay"))
 SAID = 20  # patients that are named when it is said who they are
 PERCENTILE = 99.9  # of a stack's channel: what becomes 255 where it has not 8 bits
+NEGATIVE = 0.01  # share of an image, from which it is not as it was taken
+MOST_NUMBERS = 2**29  # of a volume by square pixels, in three channels
 LYING = orientations.axcodes2ornt(("S", "P", "L"))  # where slices, rows and columns lead
 
 Images = Shaped[np.ndarray, "slices height width channels"]
@@ -107,14 +109,32 @@ def read(files: tuple[Path, ...]) -> Scan:
     axis = {int(to): own for own, to in enumerate(turn[:, 0])}
     sizes = nibabel.affines.voxel_sizes(affine)
     numbers = range(voxels.shape[axis[0]])[:: int(turn[axis[0], 1])]
-    return Scan(
-        files,
-        orientations.apply_orientation(voxels, turn),
-        tuple(numbers),
-        (float(sizes[axis[1]]), float(sizes[axis[2]])),
-        float(abs(np.linalg.det(affine[:3, :3]))) / 1000,
-        volume,
+    images = orientations.apply_orientation(voxels, turn)
+    pixel = float(sizes[axis[1]]), float(sizes[axis[2]])
+    height, width = square_size(images.shape[1], images.shape[2], pixel)
+    if 3 * len(images) * height * width > MOST_NUMBERS:
+        size = " x ".join(f"{side:.3g}" for side in pixel)
+        raise BadFile(f"has pixels of {size} mm, too many where they are square; resample it")
+    voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
+    return Scan(files, images, tuple(numbers), pixel, voxel_ml, volume)
+
+
+def square_size(rows: int, columns: int, pixel: tuple[float, float]) -> tuple[int, int]:
+    """Return height and width of a slice by square pixels, as small as the pixels' shorter side."""
+    height, width = (
+        round(count * side / min(pixel)) for count, side in zip((rows, columns), pixel, strict=True)
     )
+    return height, width
+
+
+def check_intensities(images: Shaped[np.ndarray, "..."]) -> None:
+    """Raise `BadFile` for images that are negative other than by rounding, which none is as taken.
+
+    Such are standardized ones, and CT.
+    """
+    share = float((images < 0).mean()) if images.dtype.kind in "if" else 0.0
+    if share > NEGATIVE:
+        raise BadFile(f"is below zero in {share:.0%} of it; give the image as it was taken, from 0")
 
 
 def in_8_bits(images: Images) -> UInt8[np.ndarray, "slices height width channels"]:
@@ -199,6 +219,7 @@ def _image(file: Path) -> Shaped[np.ndarray, "height width channels"]:
         )
     if image.dtype.kind not in "buif" or not np.isfinite(image).all():
         raise BadFile(f"holds {image.dtype}, or values that are not finite")
+    check_intensities(image)
     return image
 
 
@@ -209,4 +230,5 @@ def _volume(file: Path) -> tuple[nibabel.Nifti1Image, Shaped[np.ndarray, "x y z 
         voxels = voxels[..., None]
     if voxels.ndim != 4 or voxels.shape[-1] not in (1, 3):
         raise BadFile(f"has the shape {volume.shape}; a volume has 3 axes, or 3 channels in a 4th")
+    check_intensities(voxels)
     return volume, voxels

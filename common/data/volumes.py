@@ -17,10 +17,13 @@ from nibabel import orientations
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from common.data.file_kinds import described
+from common.data.image_checks import INFLATED
 from common.data.raw import BadFile, unreadable
 
 NIFTI = (".nii.gz", ".nii")
 MOST_BYTES = 2**32  # of a volume: a head by a quarter of a millimeter has fewer
+TURNED = 0.7  # cosine: axes that lie further apart lead to other sides
 VOXEL = (0.01, 100.0)  # mm: the shortest and the longest side of one that anybody measures
 _GZIP = b"\x1f\x8b"
 _FORMATS = {348: nibabel.Nifti1Image, 540: nibabel.Nifti2Image}  # by the size of the header
@@ -30,16 +33,18 @@ def read_volume(path: Path) -> nibabel.Nifti1Image:
     """Return a NIfTI volume with its voxels in memory, not yet scaled, or raise `BadFile`.
 
     A packed one is unpacked to its end, where its checksum stands. Refused are also headers that
-    ask for more memory than any scan needs, that do not say how the volume lies, or whose voxels
-    have a side of nothing or of meters.
+    ask for more memory than any scan needs, that do not say how the volume lies, or say it in two
+    ways, or whose voxels have a side of nothing or of meters.
     """
     try:
-        with _unpacked(path) as file:
-            volume = _whole(file)
+        with _unpacked(path) as (file, most):
+            volume = _whole(file, most)
     except BadFile:
         raise
     except (ImageFileError, HeaderDataError):
         raise BadFile("is no NIfTI volume, or its header is damaged") from None
+    except gzip.BadGzipFile:
+        raise BadFile("cannot be read: its checksum (CRC) is wrong; copy it again") from None
     except EOFError:
         raise BadFile("cannot be read: it ends before its end; copy it again") from None
     except zlib.error:
@@ -74,6 +79,8 @@ def read_turned(path: Path, lying: str) -> Float[np.ndarray, "x y z"]:
     """
     volume = read_volume(path)
     voxels = numbers_of(volume)
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
     if voxels.ndim != 3:
         raise BadFile(f"has {voxels.ndim} dimensions {voxels.shape}, a volume has 3")
     voxels = voxels.astype(np.float32)
@@ -87,34 +94,43 @@ def read_turned(path: Path, lying: str) -> Float[np.ndarray, "x y z"]:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Yield the content of a file, unpacked where it is packed, whatever its name says."""
+def _unpacked(path: Path) -> Iterator[tuple[io.BufferedIOBase, int]]:
+    """Yield the content of a file, unpacked where it is packed, whatever its name says.
+
+    And how many bytes it can be at most.
+    """
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
+        most = INFLATED * file.seek(0, io.SEEK_END)
         file.seek(0)
         if packed:
             with gzip.GzipFile(fileobj=file) as content:
-                yield content
+                yield content, most
         else:
-            yield file
+            yield file, most
 
 
-def _whole(file: io.BufferedIOBase) -> nibabel.Nifti1Image:
+def _whole(file: io.BufferedIOBase, most: int) -> nibabel.Nifti1Image:
     """Return the volume that a file holds, having read it to its end."""
     head = file.read(348)
     sizes = {int.from_bytes(head[:4], order) for order in ("little", "big")}
     kind = next((_FORMATS[size] for size in sizes if size in _FORMATS), None)
     if kind is None:
-        raise BadFile("is empty" if not head else "is no NIfTI volume")
+        raise BadFile(f"cannot be read: it is {described(head)}, expected a NIfTI volume")
     length = kind.header_class.template_dtype.itemsize
     head += file.read(length - len(head))
     header = kind.header_class(head)
     size = _size(header)
+    if size > most:
+        raise BadFile(f"cannot be read: it ends before {size} bytes; copy it again")
     content = head + file.read(max(0, size - len(head)))
     if len(content) < size:
         raise BadFile(f"cannot be read: it ends after {len(content)} of {size} bytes")
-    while file.read(2**20):  # what lies behind the voxels, and the checksum
-        pass
+    behind = 0
+    while rest := len(file.read(2**20)):  # to the end, where the checksum stands
+        behind += rest
+        if behind > MOST_BYTES:
+            raise BadFile("goes on for gigabytes behind its voxels; save it again")
     return kind.from_bytes(content)
 
 
@@ -131,6 +147,11 @@ def _size(header: nibabel.Nifti1Header) -> int:
 
 
 def _check_affine(volume: nibabel.Nifti1Image) -> None:
+    """Raise `BadFile` unless the header says in one way how the volume lies, and how large it is.
+
+    Where it says it twice, for the scanner and for a template, the axes have to lead to the same
+    sides: viewers take the one or the other.
+    """
     affine = volume.affine
     if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
         raise BadFile("has an affine that does not say how it lies")
@@ -138,3 +159,11 @@ def _check_affine(volume: nibabel.Nifti1Image) -> None:
     if not all(VOXEL[0] <= side <= VOXEL[1] for side in sides):
         size = " x ".join(f"{side:.3g}" for side in sides)
         raise BadFile(f"has voxels of {size} mm, expected sides of {VOXEL[0]} to {VOXEL[1]:g} mm")
+    try:
+        forms = [form for form in (volume.get_sform(True)[0], volume.get_qform(True)[0])
+                 if form is not None]  # fmt: skip
+    except (ValueError, HeaderDataError):  # of a rotation that is none
+        raise BadFile("has a qform that does not say how it lies; save it again") from None
+    axes = [form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in forms]
+    if not all((np.sum(axes[0] * other, 0) > TURNED).all() for other in axes[1:]):
+        raise BadFile("lies in one way by its sform, in another by its qform; remove the wrong one")

@@ -12,27 +12,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut, apply_windowing
 
-from common.data.dicom import (
-    SUFFIXES,
-    begins_as_dicom,
-    decoded,
-    looked_up,
-    padding_of,
-    tags_of,
-)
+from common.data import dicom, dicom_display
+from common.data.dicom import SUFFIXES, begins_as_dicom, check_pixels, decoded, padding_of, tags_of
+from common.data.dicom_display import check_display, displayed, values_of
 from common.data.raw import BadFile, unreadable
 
 IDENTITY = ["PatientID", "ViewPosition"]
 TAGS = [
     *("Modality", "ViewPosition", "PatientOrientation", "BurnedInAnnotation"),
-    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit"),
-    *("SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation", "PixelData"),
-    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
-    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
-    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
-    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+    *dicom.TAGS,
+    *dicom_display.TAGS,
 ]
 MODALITIES = ("CR", "DX", "RG", "DR")  # the last one is not DICOM's, but written
 FRONTAL = ("AP", "PA")
@@ -79,8 +69,6 @@ def read(path: Path) -> UInt8[np.ndarray, "height width"]:
 
 def _check(dataset: Dataset) -> None:
     """Raise `BadFile` for what is no gray frontal film, and for burned-in annotations."""
-    if "PixelData" not in dataset:
-        raise BadFile("is a DICOM file without pixels, such as a report; give films")
     modality = dataset.get("Modality", MODALITIES[0])
     if modality not in MODALITIES:
         raise BadFile(f"is of modality {modality}, expected one of {', '.join(MODALITIES)}")
@@ -89,26 +77,25 @@ def _check(dataset: Dataset) -> None:
     view = str(dataset.get("ViewPosition", FRONTAL[0])).upper()
     if view not in FRONTAL:
         raise BadFile(f"is a view {view}, expected {' or '.join(FRONTAL)}; leave it out")
-    if int(dataset.get("NumberOfFrames", 1)) != 1:
+    check_pixels(dataset, "films")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise BadFile(f"holds {dataset.NumberOfFrames} frames, a film is one")
-    kind = dataset.get("PhotometricInterpretation")
+    kind = dataset.PhotometricInterpretation
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadFile(f"holds {kind}, a film is MONOCHROME1 or MONOCHROME2")
+    check_display(dataset)
 
 
 def _shown(
     stored: np.ndarray, padding: np.ndarray, dataset: Dataset
 ) -> Float[np.ndarray, "height width"]:
     """Return the film from 0 (what the display's lowest value is) to 1."""
-    values = apply_modality_lut(stored, dataset)
-    if "VOILUTSequence" in dataset:
-        return looked_up(values, dataset.VOILUTSequence[0])
-    if "WindowWidth" in dataset and "WindowCenter" in dataset:
-        ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
-        low, high = apply_windowing(ends, dataset)
-        return (apply_windowing(values, dataset) - low) / (high - low)
-    if dataset.BitsStored == 8 and not dataset.PixelRepresentation:
-        return stored / 255
+    values = values_of(stored, dataset)
+    shown = displayed(values, dataset)
+    if shown is not None:
+        return shown
+    if dataset.BitsStored <= 8 and not dataset.PixelRepresentation:
+        return stored / (2**dataset.BitsStored - 1)
     inside = values[~padding]
     low, high = np.percentile(inside, ENDS) if inside.size else (0.0, 0.0)
     if not low < high:

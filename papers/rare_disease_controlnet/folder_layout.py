@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.data.dicom import holds_dicom
 from common.data.finder import Seen, look, numeric, suffix
 from common.data.raw import BadFile
 from common.data.tables import alike
@@ -96,7 +97,7 @@ def _class(file: Path, seen: Seen) -> Path:
 def _patient(file: Path, folder: Path) -> tuple[str, str]:
     """Return whose film it is, and its view, empty where nobody says."""
     below = file.relative_to(folder).parts
-    header, view = dicom.identity(file) if dicom.is_dicom(file) else ("", "")
+    header, view = dicom.identity(file) if holds_dicom(file) else ("", "")
     name = file.stem.partition("_")[0] or file.stem
     return (below[0] if len(below) > 1 else header or name), view
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from jaxtyping import Shaped, UInt8
+from PIL import Image
 
-from common.data.image_files import JPEG as JPEG_IMAGE
-from common.data.image_files import PNG as PNG_IMAGE
-from common.data.image_files import content_of
+from common.data import file_kinds
+from common.data.dicom import holds_dicom
+from common.data.file_kinds import DICOM
+from common.data.image_files import read_image
 from common.data.images import cut, resize_area
-from common.data.raw import BadFile, unreadable
+from common.data.raw import BadFile
 from papers.rare_disease_controlnet import dicom
 
 PNG, JPEG = (".png",), (".jpg", ".jpeg")
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+KINDS = (file_kinds.PNG, file_kinds.JPEG)
 DEEP = ("I", "F")  # how the modes of more than 8 bits begin: Pillow would cut these off at 255
 COLOR = 12.0  # mean difference of channels, in gray values, from which an image is no gray film
 SMALLEST = 32  # pixels a side
@@ -31,11 +32,11 @@ def is_film(path: Path) -> bool:
 
 
 def read(path: Path) -> UInt8[np.ndarray, "side side"]:
-    """Return the film of a PNG, JPEG or DICOM file as a square of its own size.
+    """Return the film of a PNG, JPEG or DICOM file, whatever its name, as a square of its own size.
 
     Raises `BadFile` where it cannot be read, is in color, or is no film by its shape or content.
     """
-    image = dicom.read(path) if dicom.is_dicom(path) else read_gray(path)
+    image = dicom.read(path) if holds_dicom(path) else _gray(read_image(path, (*KINDS, DICOM)))
     height, width = image.shape
     if min(height, width) < SMALLEST:
         raise BadFile(f"is {width}x{height}, expected at least {SMALLEST} pixels a side")
@@ -49,25 +50,18 @@ def read(path: Path) -> UInt8[np.ndarray, "side side"]:
 def read_gray(path: Path) -> UInt8[np.ndarray, "height width"]:
     """Return a PNG or JPEG as one channel, turned as its EXIF orientation says.
 
-    Transparency does not count. Raises `BadFile` for more than 8 bits, and for colors.
+    Raises `BadFile` for more than 8 bits, colors, and what is transparent.
     """
-    try:
-        content = content_of(path, (PNG_IMAGE, JPEG_IMAGE))
-        if content.startswith(SIGNATURE) and content[24:25] == b"\x10":
-            raise BadFile("has 16 bits a pixel; save it with 8, or give the DICOM file")
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as opened:
-            if opened.mode.startswith(DEEP):
-                raise BadFile("has more than 8 bits a pixel; save it with 8")
-            image = ImageOps.exif_transpose(opened)
-            if image.mode not in ("1", "L", "LA"):
-                _check_colors(np.asarray(image.convert("RGB")))
-            return np.asarray(image.convert("L"))  # of three equal channels it is one of them
-    except BadFile:
-        raise
-    except UnidentifiedImageError:
-        raise BadFile("is no PNG or JPEG image, whatever its name says") from None
-    except Exception as error:  # as many kinds of error as there are ways to damage an image
-        raise unreadable(error) from None
+    return _gray(read_image(path, KINDS))
+
+
+def _gray(image: Shaped[np.ndarray, "height width *channels"]) -> UInt8[np.ndarray, "height width"]:
+    if image.dtype != np.uint8:
+        raise BadFile("has more than 8 bits a pixel; save it with 8, or give the DICOM file")
+    if image.ndim == 2:
+        return image
+    _check_colors(image)
+    return np.asarray(Image.fromarray(image).convert("L"))  # of equal channels it is one of them
 
 
 def square(image: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "side side"]:

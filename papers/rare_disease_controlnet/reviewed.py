@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -106,9 +105,10 @@ def _keep_export(source: Path) -> str:
     with folder_lock(paths.home() / FOLDER):
         if _folder(content).exists():
             return content
-        part = Path(tempfile.mkdtemp(dir=paths.home() / FOLDER, prefix=f".{content}."))
+        part = paths.home() / FOLDER / f".{content}.part"
+        shutil.rmtree(part, ignore_errors=True)  # what a killed process left
         try:
-            (part / IMAGES).mkdir()
+            (part / IMAGES).mkdir(parents=True)
             for row in rows:
                 file = part / IMAGES / f"{row['sha256']}.png"
                 file.write_bytes(_file(root, row["sha256"]))

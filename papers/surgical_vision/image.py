@@ -7,35 +7,32 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
-from common.data.image_files import content_of
+from common.data.file_kinds import HEIC, JPEG, PNG, TIFF, WEBP, kind_of
+from common.data.image_files import image_of
 from common.data.raw import BadFile, unreadable
 
-HEIC, WEBP = (".heic", ".heif"), ".webp"
-SUFFIXES = (".jpg", ".jpeg", ".png", WEBP, ".tif", ".tiff", *HEIC)
-DEEP = ("I", "F")  # how the modes of more than 8 bits begin: Pillow would cut these off at 255
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif")
+KINDS = (JPEG, PNG, TIFF, WEBP, HEIC)
 
 Photo = UInt8[np.ndarray, "height width 3"]
 
 
 def read_photo(path: Path) -> Photo:
-    """Return a photo turned as its EXIF orientation says, of several the first.
+    """Return a photo turned as its EXIF orientation says, whatever its name says of its kind.
 
-    Raises `BadFile` where it cannot be read, and for gray images of more than 8 bits.
+    Raises `BadFile` where it cannot be read, is transparent, or has more than 8 bits.
     """
     try:
-        if path.suffix.lower() in HEIC:
-            return _heic(path.read_bytes())
-        content = path.read_bytes() if path.suffix.lower() == WEBP else content_of(path)
-        with Image.open(io.BytesIO(content)) as image:
-            if image.mode.startswith(DEEP):
-                raise BadFile("has more than 8 bits a pixel; save it with 8")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        content = path.read_bytes()
+        image = _heic(content) if kind_of(content) == HEIC else image_of(content, KINDS)
     except BadFile:
         raise
     except Exception as error:  # as many kinds of error as there are ways to damage a photo
         raise unreadable(error) from None
+    if image.dtype != np.uint8:
+        raise BadFile("has more than 8 bits a pixel; save it with 8")
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, -1)
 
 
 def _heic(content: bytes) -> Photo:

@@ -13,20 +13,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped, UInt8
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing
+from pydicom.pixels import apply_color_lut
 
-from common.data.dicom import (
-    SUFFIXES,
-    begins_as_dicom,
-    decoded,
-    looked_up,
-    padding_of,
-    tags_of,
-)
+from common.data import dicom, dicom_display
+from common.data.dicom import SUFFIXES, begins_as_dicom
+from common.data.file_kinds import DICOM
+from common.data.image_files import KINDS as IMAGES
 from common.data.image_files import read_image
 from common.data.images import Window
 from common.data.raw import BadFile, unreadable
-from common.data.scans import in_8_bits
+from common.data.scans import check_intensities, in_8_bits
 from common.data.user_files import TIFF, Kinds
 from papers.ultrasound_diconvae.image import gray
 
@@ -37,14 +33,12 @@ COLORS = [
     for color in ("Red", "Green", "Blue")
 ]
 TAGS = [
-    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored"),
-    *("SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
-    *("PlanarConfiguration", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
-    *("PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence", "VOILUTSequence"),
-    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+    *dicom.TAGS,
+    *dicom_display.TAGS,
     *("SequenceOfUltrasoundRegions", "PixelSpacing", "ImagerPixelSpacing"),
     *COLORS,
 ]
+PIXEL = (1e-3, 10.0)  # mm: the shortest and the longest side of one that anybody measures
 TISSUE, TWO_D, CENTIMETERS = 1, 1, 3  # DICOM's codes of regions
 
 Frames = UInt8[np.ndarray, "frames height width"]
@@ -67,52 +61,62 @@ KINDS = Kinds(
 
 
 def read(file: Path) -> Clip:
-    """Return what an image or a DICOM file shows, or raise `BadFile`."""
-    end = KINDS.suffix(file).lower()
-    if end in SUFFIXES or not end:
+    """Return what an image or a DICOM file shows, whatever its name says, or raise `BadFile`."""
+    if dicom.holds_dicom(file):
         return _read_dicom(file)
-    image = gray(read_image(file))
+    image = gray(read_image(file, (*IMAGES, DICOM)))
+    check_intensities(image)
     return Clip(_shown(image[None]), _whole(*image.shape))
 
 
 def _read_dicom(file: Path) -> Clip:
-    dataset = tags_of(file, TAGS)
+    dataset = dicom.tags_of(file, TAGS)
     try:
-        if "PixelData" not in dataset:
-            raise BadFile("is a DICOM file without pixels, such as a report; give images")
-        stored = list(decoded(dataset, "its frames as PNG"))
-        images = np.stack([_gray(frame, dataset) for frame in stored])
-        if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
-            return Clip(_shown(images), *_geometry(dataset))
-        padding = np.stack([padding_of(frame, dataset) for frame in stored])
-        inside = images[~padding]
-        frames = _shown(np.where(padding, inside.min() if inside.size else 0, images))
-        if dataset.PhotometricInterpretation == "MONOCHROME1":
-            frames = 255 - frames
-        return Clip(np.where(padding, 0, frames).astype(np.uint8), *_geometry(dataset))
+        dicom.check_pixels(dataset)
+        is_gray = dataset.PhotometricInterpretation.startswith("MONOCHROME")
+        if is_gray:
+            dicom_display.check_display(dataset)
+        stored = list(dicom.decoded(dataset, "its frames as PNG"))
+        frames = _grays(stored, dataset) if is_gray else _colors(stored, dataset)
+        return Clip(frames, *_geometry(dataset))
     except BadFile:
         raise
     except Exception as error:  # pydicom and its decoders each raise their own for a damaged file
         raise unreadable(error) from None
 
 
+def _grays(stored: list[np.ndarray], dataset: Dataset) -> Frames:
+    """Return gray frames as the header shows them, padding black."""
+    values = np.stack([_gray(frame, dataset) for frame in stored])
+    padding = np.stack([dicom.padding_of(frame, dataset) for frame in stored])
+    inside = values[~padding]
+    lowest = inside.min() if inside.size else values.dtype.type(0)
+    values = np.where(padding, lowest, values)
+    if lowest < 0:  # with nothing said of how it is shown, the lowest value is black
+        values = values - np.float64(lowest)
+    frames = _shown(values)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        frames = 255 - frames
+    return np.where(padding, 0, frames).astype(np.uint8)
+
+
 def _gray(frame: np.ndarray, dataset: Dataset) -> Shaped[np.ndarray, "height width"]:
-    """Return a frame as one channel: of 8 bits where it has them or the file says a window."""
+    """Return a frame of 8 bits where it has them, or fewer, or the header says how it is shown."""
+    values = dicom_display.values_of(frame, dataset)
+    shown = dicom_display.displayed(values, dataset)
+    if shown is None and values is frame and frame.dtype.kind == "u" and dataset.BitsStored <= 8:
+        shown = frame / (2**dataset.BitsStored - 1)
+    return values if shown is None else np.rint(255 * shown).astype(np.uint8)
+
+
+def _colors(stored: list[np.ndarray], dataset: Dataset) -> Frames:
+    """Return frames of a palette or of three channels as gray of 8 bits."""
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        colors = apply_color_lut(frame, dataset)
         excess = dataset.RedPaletteColorLookupTableDescriptor[2] - 8  # bits
-        return gray((colors >> excess).astype(np.uint8))
-    if dataset.SamplesPerPixel > 1:
-        return gray(frame)
-    values = apply_modality_lut(frame, dataset)
-    if "VOILUTSequence" in dataset:
-        return np.rint(255 * looked_up(values, dataset.VOILUTSequence[0])).astype(np.uint8)
-    if "WindowWidth" in dataset and "WindowCenter" in dataset:
-        ends = np.array([-np.inf, np.inf])  # what is below the window, and what is above
-        low, high = apply_windowing(ends, dataset)
-        windowed = apply_windowing(values, dataset)
-        return np.rint((windowed - low) * (255 / (high - low))).astype(np.uint8)
-    return frame if np.array_equal(values, frame) else values
+        stored = [apply_color_lut(frame, dataset) >> excess for frame in stored]
+    elif dataset.BitsStored > 8:
+        stored = [frame >> (dataset.BitsStored - 8) for frame in stored]
+    return np.stack([gray(frame.astype(np.uint8)) for frame in stored])
 
 
 def _shown(images: Shaped[np.ndarray, "frames height width"]) -> Frames:
@@ -156,8 +160,9 @@ def _centimeters(region: Dataset) -> tuple[float, float] | None:
 
 
 def _size(height: float, width: float) -> tuple[float, float] | None:
+    """Return a pixel's size, None where it is none that anybody measures."""
     size = float(height), float(width)  # plain ones, not pydicom's
-    return size if np.isfinite(size).all() and min(size) > 0 else None
+    return size if all(PIXEL[0] <= side <= PIXEL[1] for side in size) else None
 
 
 def _whole(rows: int, columns: int) -> Window:

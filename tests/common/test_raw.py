@@ -25,7 +25,7 @@ def test_damaged_images_give_their_reason(tmp_path):
     with pytest.raises(BadFile, match="cannot be read"):
         read_turned(path, "LAS")
     path.write_bytes(gzip.compress(b"not a volume"))
-    with pytest.raises(BadFile, match="is no NIfTI volume"):
+    with pytest.raises(BadFile, match="is text, expected a NIfTI volume"):
         read_turned(path, "LAS")
     nibabel.save(nibabel.Nifti1Image(whole[0], np.eye(4)), path)
     with pytest.raises(BadFile, match="has 2 dimensions"):

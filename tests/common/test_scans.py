@@ -8,8 +8,11 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from common.data import scans, user_files
+from common.data.raw import BadFile
 from common.errors import InputError
 
 HEAD = np.zeros((5, 8, 6), np.float32)  # inferior to superior, front to back, right to left
@@ -172,3 +175,40 @@ def test_two_files_of_one_slice_are_refused(tmp_path):
         imageio.imwrite(tmp_path / f"{name}.png", np.zeros((4, 6), np.uint8))
     with pytest.raises(InputError, match=r"02\.png and 2\.png in \. are one slice; keep one"):
         scans.patients(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["nii", "nii.gz", "tif", "png"])
+def test_masks_hold_nothing_that_a_header_says_of_a_person(tmp_path, kind):
+    file, secret = tmp_path / f"a.{kind}", "Nobodova"
+    if kind.startswith("nii"):
+        image = nibabel.Nifti1Image(np.ones((4, 5, 6), np.int16), np.diag([-2, 2, 2, 1]))
+        for name in ("descrip", "db_name", "intent_name", "aux_file"):
+            image.header[name] = secret
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", secret.encode()))
+        nibabel.save(image, file)
+    else:
+        exif, text = Image.Exif(), PngInfo()
+        exif[270] = secret
+        text.add_text("Patient", secret)
+        options = {"pnginfo": text} if kind == "png" else {}
+        Image.fromarray(np.ones((8, 9), np.uint8)).save(file, exif=exif, **options)
+    content = gzip.decompress(file.read_bytes()) if kind == "nii.gz" else file.read_bytes()
+    assert secret.encode() in content
+    scan = scans.read((file,))
+    (mask,) = scans.mask_files(scan, np.ones(scan.images.shape[:3], bool))
+    assert secret.encode() not in (gzip.decompress(mask) if kind == "nii.gz" else mask)
+
+
+def test_pixels_that_would_become_too_many_are_refused_before_they_do(tmp_path):
+    file = tmp_path / "v.nii.gz"
+    image = nibabel.Nifti1Image(np.ones((300, 300, 60), np.uint8), np.diag([0.02, 1, 5, 1]))
+    nibabel.save(image, file)
+    with pytest.raises(BadFile, match=r"pixels of 1 x 0\.02 mm, too many"):
+        scans.read((file,))
+
+
+def test_what_is_no_intensity_is_refused(tmp_path):
+    standardized = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(standardized, np.diag([-2, 2, 2, 1])), tmp_path / "v.nii")
+    with pytest.raises(BadFile, match=r"below zero in \d\d% of it"):
+        scans.read((tmp_path / "v.nii",))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from common import paths, terminal, xla
-from common.errors import InputError, UserError
+from common.errors import InputError, UserError, of_system
 from common.pipeline.process import prepare_process
 from papers.rare_disease_controlnet.desk.settings import Settings
 
@@ -59,6 +59,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         terminal.note("interrupted")
         return 130
+    except Exception as error:
+        if (refused := of_system(error)) is None:
+            raise
+        terminal.refuse(refused)
+        return refused.status
 
 
 def parser() -> Parser:

@@ -7,8 +7,6 @@ version 2). It is fetched as data on first use and never part of the project.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,8 @@ from jaxtyping import Bool, Float32, Int16, UInt8
 from nibabel import orientations
 from scipy import ndimage
 
+from common.data.raw import BadFile
+from common.data.volumes import numbers_of, read_volume
 from common.errors import InputError
 
 LABELS = 119  # numbers of structures; 0 = none of them
@@ -79,22 +79,16 @@ def body(units: Hounsfield) -> Bool[np.ndarray, "left front up"]:
 def _volume(path: Path) -> tuple[Hounsfield, tuple[float, float, float]]:
     """Return a volume turned to (left, front, up), and the size of its voxels in mm."""
     try:
-        image = nibabel.Nifti1Image.from_filename(path)
-        turn = orientations.ornt_transform(
-            orientations.io_orientation(image.affine), orientations.axcodes2ornt(("L", "A", "S"))
-        )
-        values = orientations.apply_orientation(np.asanyarray(image.dataobj), turn)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-        gzip.BadGzipFile,
-        nibabel.filebasedimages.ImageFileError,
-    ) as error:
-        raise InputError(f"{path}: cannot be read as a NIfTI volume ({error})") from None
-    if values.ndim != 3:
-        raise InputError(f"{path}: {values.ndim} axes; expected a volume of 3")
+        image = read_volume(path)
+        voxels = numbers_of(image)
+    except BadFile as reason:
+        raise InputError(f"{path}: {reason}") from None
+    if voxels.ndim != 3:
+        raise InputError(f"{path}: {voxels.ndim} axes; expected a volume of 3")
+    turn = orientations.ornt_transform(
+        orientations.io_orientation(image.affine), orientations.axcodes2ornt(("L", "A", "S"))
+    )
+    values = orientations.apply_orientation(voxels, turn)
     sizes = nibabel.affines.voxel_sizes(image.affine)
     left, front, up = (float(sizes[own]) for own in np.argsort(turn[:, 0]))
     return values.astype(np.int16), (left, front, up)

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from common import files, paths, provenance
 from common.pretrained.published_weights import CHEST_CT, CHEST_CT_LABELS
 from common.pretrained.weights import weights_path
+from common.results.cache import cached
 from common.study import config as configs
 from papers.rare_disease_controlnet.simulation import ct
 
@@ -50,11 +51,7 @@ def maps() -> dict[str, np.ndarray]:
     """
     scan = [weights_path(one) for one in (CHEST_CT, CHEST_CT_LABELS)]
     key = configs.digest([files.sha256(path) for path in scan], provenance.digest(_projected))
-    kept = paths.home() / "projections" / f"chest-{key}.npz"
-    if not kept.exists():
-        files.save_arrays(kept, _projected(*scan))
-    with np.load(kept) as archive:
-        return dict(archive)
+    return cached(paths.home() / "projections", "chest", key, lambda: _projected(*scan))
 
 
 def _projected(scan: Path, labels: Path) -> dict[str, np.ndarray]:

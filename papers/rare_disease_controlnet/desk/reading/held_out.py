@@ -6,7 +6,6 @@ on this machine, as it is after the engine was trained here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from common import paths
+from common.data.folders import holding
 from common.errors import InputError
 from common.pipeline.trained import find, seeds_of
 from papers.rare_disease_controlnet.config import Config
@@ -22,7 +22,7 @@ from papers.rare_disease_controlnet.desk.reading.sets import Real
 from papers.rare_disease_controlnet.desk.settings import Settings
 from papers.rare_disease_controlnet.prompts import NORMAL
 
-STUDY, PART, RECORD = "rare_disease_controlnet", "test", "prepared.json"
+STUDY, PART = "rare_disease_controlnet", "test"
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def held_out(settings: Settings) -> HeldOut | None:
         trained = find(settings.engine or seeds_of(STUDY)[0].parent, STUDY, Config())
     except InputError:  # no engine, as on a desk where films are only read
         return None
-    for file in (paths.data() / STUDY).glob(f"*/{RECORD}"):
-        record = json.loads(file.read_text())
-        if record["content_hash"] == trained.content_hash:
-            part = record["parts"][PART]
-            counts = {NORMAL: part["normal"], **part["findings"]}
-            present = {label: count for label, count in counts.items() if count}
-            return HeldOut(record["dataset"], file.parent, tuple(part["findings"]), present)
-    return None
+    found = holding(paths.data() / STUDY, trained.content_hash)
+    if found is None:
+        return None
+    folder, record = found
+    part = record["parts"][PART]
+    counts = {NORMAL: part["normal"], **part["findings"]}
+    present = {label: count for label, count in counts.items() if count}
+    return HeldOut(record["dataset"], folder, tuple(part["findings"]), present)

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import paths
+from common.data.folders import holding
 from common.data.prepared import Prepared
 from common.errors import InputError
 from common.pipeline.trained import Trained
@@ -34,7 +35,6 @@ from papers.rare_disease_controlnet.desk.tables import Likeness
 
 Films = UInt8[np.ndarray, "films height width"]
 Others = UInt8[np.ndarray, "others height width"]
-_RECORD = "prepared.json"  # what the pipeline writes last into prepared data
 _PIXELS = 2**26  # of training films that are compared at a time: 256 MB as float32
 _PAUSE = 60.0  # seconds between looks for films that were not compared
 _looked: dict[Path, float] = {}  # by the desk's folder
@@ -63,15 +63,12 @@ def training_of(trained: Trained) -> Training | None:
 
 def prepared_of(content_hash: str) -> Prepared | None:
     """Return prepared data by its content; None if it is not on this machine."""
-    for file in sorted((paths.data() / STUDY).glob(f"*/{_RECORD}")):
-        record = json.loads(file.read_text())
-        if record["content_hash"] == content_hash:
-            del record["identity"]
-            known = record | {
-                name: tuple(record[name]) for name in ("skipped", "absent", "ignored")
-            }
-            return Prepared(folder=file.parent, stand_in=False, **known)
-    return None
+    found = holding(paths.data() / STUDY, content_hash)
+    if found is None:
+        return None
+    folder, record = found
+    lists = {name: tuple(record[name]) for name in ("skipped", "absent", "ignored")}
+    return Prepared(folder=folder, stand_in=False, **record | lists)
 
 
 def threshold(config: ReviewConfig, others: Films, training: Others) -> float:
