@@ -1,6 +1,7 @@
 """TOML and JSON files of whatever content: read whole, or refused in a line."""
 
 import json
+import math
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,19 @@ def read_json(path: Path, remedy: str = "correct it") -> dict[str, Any]:
             syntax, holds nesting or numbers beyond all measure, or something else than an object.
     """
     return _read(path, "JSON", json.loads, remedy)
+
+
+def dumps(content: Any) -> str:
+    """Return JSON that every program reads, in ASCII; numbers that are not finite become null."""
+    return json.dumps(_finite(content), indent=1, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _read(path: Path, kind: str, parse: Callable[[str], Any], remedy: str) -> dict[str, Any]:

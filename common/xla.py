@@ -85,7 +85,7 @@ def of_platform(error: BaseException) -> InputError | None:
     if isinstance(error, ValueError) and "JAX" in words and words.lower().startswith("invalid"):
         return InputError(f"{words}; correct this variable of the environment, or unset it")
     asked = os.environ.get("JAX_PLATFORMS")
-    if not asked or _starts():
+    if not asked or ("nable to initialize backend" not in words and _starts()):
         return None
     why = f" ({shortened(words)})" if words else ""
     return InputError(
@@ -132,7 +132,8 @@ def restart_with_huge_pages() -> None:
     os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, [tunables, f"{_HUGE_PAGES}=1"]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    with contextlib.suppress(OSError):  # an interpreter of another user: goes on without
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _is_set(flag: str, flags: str) -> bool:

@@ -121,9 +121,23 @@ def _less(record: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git says of the repository whose top folder `root` is, None where it is none.
+
+    A copy without ``.git`` may lie inside another repository, and a hook of one tells its programs
+    where it is by variables. What git may not look at, as another user's, is none.
+    """
+    if not (root / ".git").exists():
+        return None
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+            ["git", "--no-optional-locks", *arguments],
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return None

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,17 @@ def write(table: Table, folder: Path, name: str) -> None:
 
 def markdown(table: Table) -> str:
     """Return the table in Markdown, numbers rounded, spreads as mean ± standard deviation."""
-    body = [[texts.markdown(text(cell, table.digits)) for cell in row] for row in table.rows]
-    header = [texts.markdown(column) for column in table.columns]
-    lines = [header, ["---"] * len(header), *body]
+    return _laid_out(table, texts.markdown)
+
+
+def printed(table: Table) -> str:
+    """Return the same for a terminal: names as they are, whatever they mean in Markdown."""
+    return _laid_out(table, lambda cell: cell.replace("|", "\\|"))
+
+
+def _laid_out(table: Table, escaped: Callable[[str], str]) -> str:
+    body = [[escaped(text(cell, table.digits)) for cell in row] for row in table.rows]
+    lines = [list(map(escaped, table.columns)), ["---"] * len(table.columns), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -1,5 +1,7 @@
 """TOML and JSON files of any content: read, or refused in one line that names the file."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from common.errors import InputError
 from common.report import reported
 from common.results import folder as results
 from common.results import metrics_file
-from common.structured import read_json, read_toml, require
+from common.structured import dumps, read_json, read_toml, require
 from common.study import experiment as experiments
 from papers import studies
 
@@ -100,3 +102,10 @@ def test_a_manifest_of_another_form_is_named_by_what_it_lacks(tmp_path: Path) ->
     require({"a": [{"b": 1}], "c": None}, {"a": [{"b": int}]}, "f")
     with pytest.raises(InputError, match=r"^f: a: entry 1: must be names and values$"):
         require({"a": [{}, 3]}, {"a": [{}]}, "f")
+
+
+def test_what_is_printed_for_programs_is_json_in_ascii() -> None:
+    text = dumps({"a": [math.nan, 1.5, (-math.inf,)], "name": "± f\udcfct \x1b"})
+    assert json.loads(text) == {"a": [None, 1.5, [None]], "name": "± f\udcfct \x1b"}
+    assert text.isascii()
+    assert "\x1b" not in text
