@@ -10,57 +10,57 @@ _default:
     @just --list --unsorted
 
 # replicate a study: just replicate camcan [experiment] [--raw DIR] [--set a.b=c] …
-[no-cd]
+[no-cd, no-exit-message]
 replicate *arguments:
     @{{ python }} -m papers replicate "$@"
 
 # studies and experiments: what each needs and how long it takes
-[no-cd]
+[no-cd, no-exit-message]
 list *arguments:
     @{{ python }} -m papers list "$@"
 
 # check and prepare a published data set: just data camcan --raw DIR
-[no-cd]
+[no-cd, no-exit-message]
 data *arguments:
     @{{ python }} -m papers data "$@"
 
 # reported numbers against ours
-[no-cd]
+[no-cd, no-exit-message]
 compare *arguments:
     @{{ python }} -m papers compare "$@"
 
 # regenerate committed results in a scratch folder and compare
-[no-cd]
+[no-cd, no-exit-message]
 verify *arguments:
     @{{ python }} -m papers verify "$@"
 
 # tables and figures again from the committed metrics
-[no-cd]
+[no-cd, no-exit-message]
 render *arguments:
     @{{ python }} -m papers render "$@"
 
 # trained networks on your own scans: just predict lgg --checkpoint DIR --input PATH --out DIR
-[no-cd]
+[no-cd, no-exit-message]
 predict *arguments:
     @{{ python }} -m papers predict "$@"
 
 # new images from a trained model: just sample rare --label pneumothorax --side left --count 20 --out DIR
-[no-cd]
+[no-cd, no-exit-message]
 sample *arguments:
     @{{ python }} -m papers sample "$@"
 
 # an image again from its lineage, to the byte: just regenerate LINEAGE.json
-[no-cd]
+[no-cd, no-exit-message]
 regenerate *arguments:
     @{{ python }} -m papers regenerate "$@"
 
 # pretrained weights: what is here; just weights --fetch [NAME], --verify, --add NAME PATH, --remove NAME
-[no-cd]
+[no-cd, no-exit-message]
 weights *arguments:
     @{{ python }} -m papers weights "$@"
 
 # the review desk of rare_disease_controlnet: just desk [--demo] [--database URL] [--storage s3://…] | worker | …
-[no-cd]
+[no-cd, no-exit-message]
 desk *arguments:
     @{{ replace(python, "--frozen", "--frozen --extra desk") }} -m papers.rare_disease_controlnet.desk "$@"
 

@@ -1,9 +1,13 @@
 """Errors that the user can act on: printed as they are, without a traceback."""
 
+import contextlib
 import difflib
 import errno
 import os
+import pwd
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -31,21 +35,28 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return f"choose one of {', '.join(options)}" if options else "there is none to choose from"
 
 
+_FREE, _ELSEWHERE = "free some space, or choose another disk", "choose another folder"
 _ADVICE = {
-    errno.ENOSPC: "free some space, or choose another disk",
-    errno.EDQUOT: "free some space, or choose another disk",
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EFBIG: "allow larger files (ulimit -f), or choose another disk",
     errno.EACCES: "choose a folder that you may use, or ask its owner",
     errno.EPERM: "choose a folder that you may use, or ask its owner",
     errno.EROFS: "choose a folder that can be written",
     errno.ENAMETOOLONG: "shorten the name",
-    errno.ENOTDIR: "a part of this path is a file; choose another folder",
+    errno.EEXIST: f"a file is in the way; {_ELSEWHERE}",
+    errno.ENOTDIR: f"a part of this path is a file; {_ELSEWHERE}",
     errno.EISDIR: "a file was expected, and this is a folder",
     errno.ENOENT: "it is not there, or a link to nothing",
     errno.ELOOP: "its links lead in a circle",
     errno.EMFILE: "allow more open files (ulimit -n 1024)",
+    errno.ENOLCK: f"its disk has no locks; {_ELSEWHERE}",
     errno.EIO: "the disk reports a fault",
+    errno.ESTALE: "the disk was lost meanwhile; give the command again",
 }
+_OWN = {errno.EBADF, errno.EPIPE, errno.ECHILD, errno.ESRCH}  # faults of a program
 _MOVED = "REPLICATIONS_HOME=DIR moves data and runs, --out DIR what is written"
+_PATH = re.compile(r"(?<![\w/])/[^\s\"';:,]+")  # in what a library tells
 
 
 def of_system(error: BaseException) -> InputError | None:
@@ -56,16 +67,40 @@ def of_system(error: BaseException) -> InputError | None:
     """
     chain = list(_behind(error))
     for one in chain:
-        if isinstance(one, OSError) and one.errno in _ADVICE:
-            path = next((str(name) for name in (one.filename2, one.filename) if name), "")
-            what = f"{path}: {one.strerror}" if path else str(one.strerror)
-            return InputError(f"{what}; {_ADVICE[one.errno]} ({_MOVED})")
+        if isinstance(one, OSError) and one.errno is not None and one.errno not in _OWN:
+            path = next((os.fsdecode(n) for n in (one.filename2, one.filename) if n), "")
+            if path or one.errno in _ADVICE:
+                return _refused(path, str(one.strerror), one.errno)
     for one in chain:
-        for number, advice in _ADVICE.items():
-            if os.strerror(number) in str(one):
-                words = " ".join(str(one).split())
-                return InputError(f"{words[:300]}; {advice} ({_MOVED})")
+        for number in _ADVICE:
+            if (words := os.strerror(number)) in str(one):
+                named = _PATH.search(str(one))
+                return _refused(named[0] if named else "", words, number)
     return None
+
+
+def _refused(path: str, words: str, number: int) -> InputError:
+    advice = _ADVICE.get(number, _ELSEWHERE)
+    if path and number in (errno.EACCES, errno.EPERM):
+        advice = f"{_owned(Path(path))}{advice}"
+    return InputError(f"{path}: {words}; {advice} ({_MOVED})".removeprefix(": "))
+
+
+def _owned(path: Path) -> str:
+    """Return whose a path is, where it is somebody else's."""
+    for one in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            owner = one.stat().st_uid
+            break
+    else:
+        return ""
+    if owner == os.getuid():
+        return ""
+    what = "it" if one == path else one
+    try:
+        return f"{what} belongs to {pwd.getpwuid(owner).pw_name}: "
+    except KeyError:
+        return f"{what} belongs to user {owner}: "
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

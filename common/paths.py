@@ -45,3 +45,13 @@ def compilation() -> Path:
 def runs() -> Path:
     """Return the folder of checkpoints and per-seed results of runs."""
     return home() / "runs"
+
+
+def verifications() -> Path:
+    """Return the folder of what is regenerated to be compared, empty when nothing is verified."""
+    return home() / "verifications"
+
+
+def written() -> Path:
+    """Return the folder of notes of what was written into folders that users named."""
+    return home() / "written"

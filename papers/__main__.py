@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from common import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_at_once()  # before other imports, which take their time
+
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +19,7 @@ from common.errors import InputError, UserError, nearest, of_system
 from common.pipeline import commands
 from common.pipeline.commands import Outcome
 from common.pipeline.process import prepare_process
+from common.structured import dumps
 from common.study import experiment as experiments
 from papers import arguments, studies
 from papers.arguments import Parser
@@ -58,7 +63,7 @@ def _run(words: Sequence[str] | None) -> int:
 
 def _show(outcome: Outcome, as_json: bool) -> None:
     try:
-        terminal.show(json.dumps(outcome.plain, indent=1) if as_json else outcome.text)
+        terminal.show(dumps(outcome.plain) if as_json else outcome.text)
     except BrokenPipeError:  # the reader, such as head, has seen enough; the work is done
         terminal.hang_up()
 

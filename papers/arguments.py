@@ -42,6 +42,13 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
+def path(text: str) -> Path:
+    """Return the path that is meant; raises what argparse prints where there is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give a path, or . for the folder here")
+    return Path(text)
+
+
 class Help(argparse.Action):
     """Help, with what the study offers that is named before it."""
 
@@ -79,7 +86,7 @@ def replicate(command: Parser) -> None:
     about = "how many seeds, or a list of them such as 0,2,5"
     command.add_argument("--seeds", metavar="N", help=about)
     about = "results folder; by default the study's own, for a variant one in the cache folder"
-    command.add_argument("--out", metavar="DIR", type=Path, help=about)
+    command.add_argument("--out", metavar="DIR", type=path, help=about)
     about = "share the work among N processes; by default as many as the experiment says"
     command.add_argument("--processes", metavar="N", type=int, help=about)
     about = "learn from images that people judged: a review desk's folder or an export of it"
@@ -92,7 +99,7 @@ def replicate(command: Parser) -> None:
 def verify(command: Parser) -> None:
     """Add what `verify` takes."""
     experiment(command)
-    command.add_argument("--raw", metavar="DIR", type=Path, help="folder of the raw data")
+    command.add_argument("--raw", metavar="DIR", type=path, help="folder of the raw data")
     _stage(command, ("all", "render"))
 
 
@@ -100,11 +107,11 @@ def predict(command: Parser) -> None:
     """Add what `predict` takes."""
     command.add_argument("study", metavar="STUDY")
     about = "a folder of trained networks, or one above it as replicate prints it"
-    command.add_argument("--checkpoint", metavar="DIR", type=Path, required=True, help=about)
+    command.add_argument("--checkpoint", metavar="DIR", type=path, required=True, help=about)
     about = "an image, a volume, a DICOM file, or a folder of them; the study card says which"
-    command.add_argument("--input", metavar="PATH", type=Path, required=True, help=about)
+    command.add_argument("--input", metavar="PATH", type=path, required=True, help=about)
     about = "folder for what is predicted, named as the input is"
-    command.add_argument("--out", metavar="DIR", type=Path, required=True, help=about)
+    command.add_argument("--out", metavar="DIR", type=path, required=True, help=about)
     command.add_argument("--skip-bad", action="store_true", help="skip bad files")
     about = "choose what the study offers: see predict STUDY --help; may be repeated"
     command.add_argument("--option", metavar="NAME=C", action="append", default=[], help=about)
@@ -118,18 +125,18 @@ def sample(command: Parser) -> None:
     about = "first of all; its own flags are shown by sample STUDY --help"
     command.add_argument("study", metavar="STUDY", help=about)
     about = "folder of a trained seed or one above it; by default the run that was trained last"
-    command.add_argument("--checkpoint", metavar="DIR", type=Path, help=about)
+    command.add_argument("--checkpoint", metavar="DIR", type=path, help=about)
     about = "folder for the images; none that is there is overwritten"
-    command.add_argument("--out", metavar="DIR", type=Path, required=True, help=about)
+    command.add_argument("--out", metavar="DIR", type=path, required=True, help=about)
     _help(command, commands.list_flags)
 
 
 def regenerate(command: Parser) -> None:
     """Add what `regenerate` takes."""
     about = "the JSON file that lies beside an image"
-    command.add_argument("lineage", metavar="LINEAGE", type=Path, help=about)
+    command.add_argument("lineage", metavar="LINEAGE", type=path, help=about)
     about = "folder of the trained seed that drew it; by default it is looked for"
-    command.add_argument("--checkpoint", metavar="DIR", type=Path, help=about)
+    command.add_argument("--checkpoint", metavar="DIR", type=path, help=about)
 
 
 def _help(command: Parser, offered: Callable[[Any], str]) -> None:
@@ -158,7 +165,7 @@ def weights(command: Parser) -> None:
 
 def _raw_options(command: Parser) -> None:
     about = "folder of the raw data in its published layout; remembered once prepared"
-    command.add_argument("--raw", metavar="DIR", type=Path, help=about)
+    command.add_argument("--raw", metavar="DIR", type=path, help=about)
     about = "skip bad raw files, and say how many"
     command.add_argument("--skip-bad", action="store_true", help=about)
 

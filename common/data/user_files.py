@@ -13,13 +13,13 @@ import tifffile
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from common import terminal
+from common import outputs, terminal
 from common.data.finder import COPIED, COPY, MADE, Account, Listing, look, numeric
 from common.data.raw import BadFile, refusal
 from common.errors import InputError
-from common.files import write_atomic
 
 TIFF = (".tif", ".tiff")
+write = outputs.write
 
 Looked = TypeVar("Looked")
 
@@ -165,12 +165,12 @@ def pages(images: UInt8[np.ndarray, "pages height width"]) -> bytes:
 
 
 def check_output(source: Path, out: Path, targets: Iterable[Path]) -> None:
-    """Raise `InputError` unless `out` can take the targets and nothing of the input is harmed.
+    """Raise `InputError` unless `out` can take the targets and nobody's file is harmed.
 
-    That is where two targets are one file, or one is a file that lies beside or below the input.
+    That is where two targets are one file, one is a file that lies beside or below the input, or
+    one is there and was not written here, or is not as it was written.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
+    outputs.check(out)
     root = (source if source.is_dir() else source.parent).resolve()
     seen = set()
     for target in targets:
@@ -181,12 +181,4 @@ def check_output(source: Path, out: Path, targets: Iterable[Path]) -> None:
             raise InputError(
                 f"--out {out}: {target} is there, among the input; give another folder"
             )
-
-
-def write(files: dict[Path, bytes]) -> None:
-    """Write files, each whole or not at all, or raise `InputError` where that is not possible."""
-    for path, content in files.items():
-        try:
-            write_atomic(path, content)
-        except OSError as error:
-            raise InputError(f"--out: {path} cannot be written ({error.strerror})") from None
+    outputs.check_targets(out, sorted(seen))

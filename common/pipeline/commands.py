@@ -73,8 +73,9 @@ def replicate(
     from common.pipeline.plan import plan
     from common.report.compare import compare
     from common.report.comparison import markdown
+    from common.results.folder import held
     from common.training.mesh import initialize_distributed
-    from common.training.processes import exclusive, log
+    from common.training.processes import log
 
     initialize_distributed()
     run = plan(study, experiment, **options)
@@ -91,7 +92,7 @@ def replicate(
     }
     if stages.execute(run, stage, only) is None:
         return Outcome(0, summary, f"{only or stage} is done")
-    with exclusive(run.work):  # else another process may be drawing the same results just now
+    with held(run.out):  # else another process may be drawing the same results just now
         comparison = compare(study, run.out)
     text = f"{markdown(comparison)}\nResults: {run.out}"
     return Outcome(0, {**summary, "comparison": dataclasses.asdict(comparison)}, text)
@@ -220,11 +221,11 @@ def _study_of(lineage: Path) -> str:
 def _written(study: AnyStudy, out: Path, rows: list[dict[str, Any]]) -> Outcome:
     """Return what was written: a table of the rows, without the files of each."""
     from common.data.user_files import Rows
-    from common.results.tables import Table, markdown
+    from common.results.tables import Table, printed
 
     columns = tuple(name for name in rows[0] if name != "written")
     cells = tuple(tuple(row[name] for name in columns) for row in rows)
-    text = f"{markdown(Table('', columns, cells))}\nWritten: {out}"
+    text = f"{printed(Table('', columns, cells))}\nWritten: {out}"
     plain: dict[str, Any] = {"study": study.name, "out": str(out), "files": rows}
     if isinstance(rows, Rows):
         plain["input"] = dataclasses.asdict(rows.account)

@@ -1,7 +1,6 @@
 """Building a results folder: its files, then the tables and figures drawn from them."""
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,49 +14,48 @@ from common.study.protocol import Study
 
 
 def build(
-    into: Path,
+    out: Path,
     study: Study[Any],
     description: Mapping[str, Any],
     metrics: Mapping[int, Any],
     samples: Path | None,
 ) -> None:
-    """Write a whole results folder at `into`, tables and figures included.
+    """Write a whole results folder, tables and figures included, in place of one at `out`.
 
     Args:
-        into: a folder that nobody reads; it is made anew.
+        out: a results folder, or where one is to be.
         study: the study.
-        description: the manifest.
+        description: the manifest; in the file it also names what is drawn.
         metrics: metrics of every seed.
         samples: arrays of the first seed, if there are any.
     """
-    shutil.rmtree(into, ignore_errors=True)  # what a killed process may have left
-    into.mkdir(parents=True)
     seeds = {str(seed): values for seed, values in metrics.items()}
-    write_atomic(into / "metrics.json", metrics_file.dumps({"seeds": seeds}))
-    write_atomic(into / "manifest.json", metrics_file.dumps(description))
-    if samples is not None:
-        shutil.copyfile(samples, into / "samples.npz")
-    draw(into, study)
-
-
-def draw(folder: Path, study: Study[Any]) -> None:
-    """Write tables and figures of a results folder from its other files."""
-    for name in results.FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir()
-    study.render(folder)
-    write_tables(compare.compare(study, folder), folder / "tables")
+    with results.replacing(out) as built:
+        write_atomic(built / "metrics.json", metrics_file.dumps({"seeds": seeds}))
+        write_atomic(built / "manifest.json", metrics_file.dumps(description))
+        if samples is not None:
+            shutil.copyfile(samples, built / "samples.npz")
+        _draw(built, study)
+        named = {**description, "drawn": results.drawn(built)}
+        write_atomic(built / "manifest.json", metrics_file.dumps(named))
 
 
 def render(study: Study[Any], folder: Path, out: Path | None = None) -> Path:
     """Draw tables and figures again from a results folder's metrics; return where they are."""
-    results.manifest(folder)
-    with tempfile.TemporaryDirectory() as temporary:
-        built = Path(temporary) / "results"
-        built.mkdir()
+    described = results.manifest(folder)
+    with results.replacing(out or folder) as built:
         for name in (*results.FILES, "manifest.json"):
             if (folder / name).exists():
                 shutil.copyfile(folder / name, built / name)
-        draw(built, study)
-        results.install(built, out or folder)
+        _draw(built, study)
+        if "drawn" in described and described["drawn"] != (now := results.drawn(built)):
+            write_atomic(built / "manifest.json", metrics_file.dumps({**described, "drawn": now}))
     return out or folder
+
+
+def _draw(folder: Path, study: Study[Any]) -> None:
+    """Write tables and figures of a results folder from its other files."""
+    for name in results.FOLDERS:
+        (folder / name).mkdir()
+    study.render(folder)
+    write_tables(compare.compare(study, folder), folder / "tables")

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from common.files import save_arrays, write_atomic
+from common import sealed
+from common.files import load_arrays, save_arrays, sha256, write_atomic
 from common.pipeline import record, trained, units
 from common.results import metrics_file
 from common.study import config as configs
 from common.study.protocol import Evaluation, Prepared, Run, Unit
 from common.training.processes import broadcast_from_primary, log, on_primary
 
-DONE = "evaluated.json"
+DONE = trained.EVALUATED
 _METRICS, _SAMPLES = "metrics.json", "samples.npz"
 
 
@@ -74,8 +73,7 @@ class Measuring:
     def read(self) -> Evaluation:
         """Return what was measured."""
         metrics = json.loads((self.folder / _METRICS).read_text())
-        with np.load(self.folder / _SAMPLES) as arrays:
-            return Evaluation(metrics, dict(arrays))
+        return Evaluation(metrics, load_arrays(self.folder / _SAMPLES))
 
     @property
     def _label(self) -> str:
@@ -134,7 +132,7 @@ class Evaluating:
         more = (measured,) if study.measure else ()
         evaluation = study.evaluate(self.run, self.prepared, self.number, *more)
 
-        tuned = metrics_file.dumps(evaluation.tuned)
+        tuned = sealed.seal(evaluation.tuned, metrics_file.dumps)
         on_primary(lambda: write_atomic(self.folder / trained.TUNED, tuned))
         _keep(self, evaluation, watch)
 
@@ -145,26 +143,39 @@ class Evaluating:
 
     def records(self) -> dict[str, Any]:
         """Return the records of the evaluation and, where there are, of what it was handed."""
-        found: dict[str, Any] = {"evaluate": record.read(self.folder / DONE)}
+        found: dict[str, Any] = {"evaluate": _noted(self)}
         if self.measurings:
-            found["measure"] = {
-                one.unit.network: record.read(one.folder / DONE) for one in self.measurings
-            }
+            found["measure"] = {one.unit.network: _noted(one) for one in self.measurings}
         return found
+
+
+def _noted(item: Measuring | Evaluating) -> dict[str, Any]:
+    """Return the record of an item for a manifest, without what its own files are known by."""
+    noted = record.read(item.folder / DONE)
+    del noted["files"]
+    return noted
 
 
 def _is_done(item: Measuring | Evaluating) -> bool:
     def look() -> bool:
-        file = item.folder / DONE  # the key, which takes longer, is looked at where there is one
-        return file.exists() and record.read(file)["key"] == item.key
+        found = record.found(item.folder / DONE)
+        if found is None or found["key"] != item.key:  # which takes longer
+            return False
+        return found["files"] == _digests(item.folder)
 
     return broadcast_from_primary(look)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that an evaluation leaves, of those that are there."""
+    files = (folder / name for name in (_METRICS, _SAMPLES, trained.TUNED))
+    return {file.name: sha256(file) for file in files if file.is_file()}
 
 
 def _keep(item: Measuring | Evaluating, evaluation: Evaluation, watch: record.Stopwatch) -> None:
     def keep() -> None:
         save_arrays(item.folder / _SAMPLES, evaluation.arrays)
         write_atomic(item.folder / _METRICS, metrics_file.dumps(evaluation.metrics))
-        watch.write(item.folder / DONE, {"key": item.key})
+        watch.write(item.folder / DONE, {"key": item.key, "files": _digests(item.folder)})
 
     on_primary(keep)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
-from common import xla
-from common.errors import UserError
+from tqdm import tqdm
+
+from common import interrupts, xla
+from common.errors import UserError, of_system
 
 
 def prepare_process() -> None:
@@ -39,8 +41,12 @@ def share_out(count: int, threads: int, work: Callable[..., None], *arguments: A
     spawn = multiprocessing.get_context("spawn")
     given = (threads, work, *arguments)
     helpers = [spawn.Process(target=_help, args=given, daemon=True) for _ in range(count)]
-    for helper in helpers:
-        helper.start()
+    with interrupts.held_back():
+        resource_tracker.ensure_running()  # which lets signals through, else with the first helper
+        with interrupts.held_back():
+            for helper in helpers:
+                helper.start()
+                interrupts.end_too(helper.kill)
     try:
         for helper in helpers:
             helper.join()
@@ -51,13 +57,20 @@ def share_out(count: int, threads: int, work: Callable[..., None], *arguments: A
 
 
 def _help(threads: int, work: Callable[..., None], *arguments: Any) -> None:
+    interrupts.end_at_once(silent=True)
     threading.Thread(
         target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
     ).start()
+    tqdm.set_lock(threading.RLock())  # its own is known to the system, which tells when it is left
     os.environ[xla.THREADS] = str(threads)
     prepare_process()
-    with contextlib.suppress(KeyboardInterrupt, UserError):
+    try:
         work(*arguments)
+    except UserError:
+        pass
+    except Exception as error:
+        if of_system(error) is None:
+            raise
 
 
 def _end_with(parent: Any) -> None:

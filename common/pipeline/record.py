@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from common import sealed
+from common.errors import InputError
 from common.files import write_atomic
 from common.results import manifest, metrics_file
 from common.training.processes import log, on_primary
@@ -29,12 +31,33 @@ class Stopwatch:
             "platform": manifest.platform(),
             **more,
         }
-        write_atomic(file, metrics_file.dumps(record))
+        write_atomic(file, sealed.seal(record, metrics_file.dumps))
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the record of a stage."""
-    return json.loads(file.read_text())
+    """Return the record of a stage.
+
+    Raises:
+        InputError: it is damaged, or not there.
+    """
+    return sealed.read(file, "repeat the command, which does this again")
+
+
+def found(file: Path) -> dict[str, Any] | None:
+    """Return the record of a stage, None where there is none; of a damaged one, say so."""
+    if not file.exists():
+        return None
+    try:
+        return read(file)
+    except InputError as damage:
+        _tell(str(damage).partition(";")[0] + "; this is done again")
+        return None
+
+
+@functools.cache
+def _tell(line: str) -> None:
+    """Say a line once, however often it is met."""
+    log(line)
 
 
 def text(file: Path) -> str:

@@ -17,20 +17,19 @@ from typing import Any, Literal
 
 import jax
 
-from common import xla
+from common import sealed, xla
 from common.data.prepare import prepare as prepare_data
 from common.errors import InputError
 from common.files import write_atomic
+from common.outputs import check_room
 from common.pipeline import draw, record, units
 from common.pipeline.evaluations import Evaluating
 from common.pipeline.process import share_out
-from common.results import folder as results
 from common.results import manifest, metrics_file
 from common.study import raw
 from common.study.protocol import Prepared, Run
 from common.training.processes import (
     broadcast_from_primary,
-    exclusive,
     is_one_of_several,
     log,
     on_primary,
@@ -79,6 +78,8 @@ def _share(run: Run[Any], items: Sequence[units.Item]) -> None:
             item.warn_of_other_code()
         else:
             pending.append(item)
+    if pending:
+        on_primary(lambda: check_room(run.work))
     if (processes := processes_of(run)) > 1:
         share_out(min(processes, len(pending)), threads_of(run), units.share, pending)
     units.share(pending)
@@ -132,8 +133,9 @@ def _note_data(run: Run[Any], prepared: Prepared, seconds: float) -> None:
         "skipped": list(prepared.skipped),
         "sizes": dict(prepared.sizes),
     }
-    if not file.exists() or json.loads(file.read_text())["data"] != data:
-        write_atomic(file, metrics_file.dumps({"data": data, "seconds": round(seconds, 1)}))
+    if (record.found(file) or {}).get("data") != data:
+        noted = {"data": data, "seconds": round(seconds, 1)}
+        write_atomic(file, sealed.seal(noted, metrics_file.dumps))
     if run.raw and run.home is None and run.raw.is_dir():
         raw.remember(run.study.name, prepared.dataset, run.raw)
 
@@ -151,8 +153,7 @@ def render(run: Run[Any], prepared: Prepared) -> Path:
     for number in run.seeds:
         if not Evaluating(run, prepared, number).is_done():
             raise _undone(run, f"seed {number}", "evaluate")
-    with exclusive(run.work):
-        on_primary(lambda: _build(run, prepared))
+    on_primary(lambda: _build(run, prepared))
     return run.out
 
 
@@ -172,9 +173,7 @@ def _build(run: Run[Any], prepared: Prepared) -> None:
         }
     described = manifest.build(run, data["data"], stages)
     samples = run.seed_folder(run.seeds[0]) / "samples.npz"
-    built = run.work / "building"
-    draw.build(built, run.study, described, metrics, samples)
-    results.install(built, run.out)
+    draw.build(run.out, run.study, described, metrics, samples)
 
 
 def _undone(run: Run[Any], what: str, stage: Stage) -> InputError:

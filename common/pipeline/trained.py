@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common import paths
+from common import paths, sealed
 from common.errors import InputError
-from common.files import write_atomic
+from common.files import update, write_atomic
 from common.study import config as configs
 from common.study.protocol import Run, Unit, training_name
 
 NETWORK, INDEX, TUNED = "network.json", "networks.json", "tuned.json"
+EVALUATED = "evaluated.json"  # what is known of the evaluation, which says what was tuned
 
 C = TypeVar("C")
 
@@ -65,7 +66,7 @@ def save_network(unit: Unit[Any], parts: Mapping[str, Any] | None = None) -> Non
         "config": asdict(unit.config),
         "data": {"content_hash": unit.content_hash, "parts": dict(parts or {})},
     }
-    write_atomic(unit.folder / NETWORK, _dumps(described))
+    write_atomic(unit.folder / NETWORK, sealed.seal(described, _dumps))
 
 
 def save_index(
@@ -82,7 +83,7 @@ def save_index(
         },
         "data": {"content_hash": units[0].content_hash, "parts": dict(parts or {})},
     }
-    write_atomic(folder / INDEX, _dumps(described))
+    update(folder / INDEX, sealed.seal(described, _dumps))
 
 
 def seeds_of(study: str) -> list[Path]:
@@ -131,7 +132,7 @@ def find(checkpoint: Path, study: str, published: C) -> Trained:
         )
     config = configs.override(published, content["config"], str(file))
     tuned = file.with_name(TUNED)
-    if tuned.is_file():
+    if tuned.is_file() or file.with_name(EVALUATED).is_file():
         config = configs.override(config, _read(tuned), str(tuned))
     if file.name == NETWORK:
         folders = {content["network"]: file.parent}
@@ -166,10 +167,4 @@ def _dumps(described: Mapping[str, Any]) -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: not what training writes there; train again")
-    return content
+    return sealed.read(file, "train again, or take it anew from where it was trained")

@@ -117,7 +117,8 @@ def index(run: Run[Any], prepared: Prepared, seed: int) -> None:
 
 def is_done(unit: Unit[Any]) -> bool:
     """Return whether a unit is trained to its end."""
-    return broadcast_from_primary(lambda: (unit.folder / DONE).exists())
+    files = (unit.folder / DONE, unit.folder / trained.NETWORK)
+    return broadcast_from_primary(lambda: all(record.found(file) is not None for file in files))
 
 
 def record_of(unit: Unit[Any]) -> str:

@@ -3,7 +3,6 @@
 import dataclasses
 import fnmatch
 import importlib.metadata
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from common import paths
+from common.files import load_arrays
+from common.locks import scratch_folder
 from common.pipeline import draw as render
 from common.pipeline import stages
 from common.pipeline.plan import RawNeededError, plan
@@ -81,9 +82,7 @@ def verify(
     committed = study.results(experiment)
     before = results.manifest(committed)
     numbers, notes = Numbers(), []
-    paths.home().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=paths.home()) as name:
-        scratch = Path(name)
+    with scratch_folder(paths.verifications()) as scratch:
         run, reason = None, ""
         if stage == "all":
             run, reason = _again(study, experiment, raw, before["seeds"], scratch)
@@ -248,15 +247,12 @@ def _is_number(value: Any) -> bool:
 def _compare_arrays(committed: Path, fresh: Path) -> list[str]:
     if not committed.exists():
         return ["samples.npz: not committed"]
-    with np.load(committed) as old, np.load(fresh) as new:
-        names = sorted({*old.files, *new.files})
-        return [
-            f"samples.npz: {name}: differs"
-            for name in names
-            if name not in old.files
-            or name not in new.files
-            or not np.array_equal(old[name], new[name])
-        ]
+    old, new = load_arrays(committed), load_arrays(fresh)
+    return [
+        f"samples.npz: {name}: differs"
+        for name in sorted({*old, *new})
+        if name not in old or name not in new or not np.array_equal(old[name], new[name])
+    ]
 
 
 def _alike(first: Path, second: Path) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from common.files import save_arrays
+from common.errors import InputError
+from common.files import load_arrays, save_arrays
 from common.training.processes import broadcast_from_primary, on_primary
+
+_NAME = ".name"  # of the file, among its arrays
 
 
 def cached(
@@ -24,15 +25,16 @@ def cached(
     path = folder / f"{name}-{key}.npz"
     if not broadcast_from_primary(lambda: _read(path) is not None):
         arrays = make()
-        on_primary(lambda: save_arrays(path, arrays))
+        on_primary(lambda: save_arrays(path, {**arrays, _NAME: np.array(path.name)}))
     found = _read(path)
     assert found is not None
     return found
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """Return the arrays of a file, None where it is damaged, or another one under its name."""
     try:
-        with np.load(path) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        arrays = load_arrays(path)
+    except (InputError, OSError):
         return None
+    return arrays if str(arrays.pop(_NAME, "")) == path.name else None

@@ -3,26 +3,26 @@
 A folder without ``manifest.json`` is no result.
 """
 
+import contextlib
 import json
 import os
 import shutil
-import tempfile
-import zipfile
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common import files, outputs
 from common.errors import InputError
 from common.files import write_atomic
+from common.locks import LOCK, passing_lock
 from common.results import metrics_file
 from common.structured import read_json, require
 
 FILES = ("metrics.json", "samples.npz")
 FOLDERS = ("tables", "figures")
-KINDS = (".png", ".csv", ".md")  # of files in them that are made here
 AGAIN = "run replicate again, or take the file from the commit"
 _MANIFEST = {  # what is read of it
     **dict.fromkeys(("study", "experiment", "scale", "title"), str),
@@ -34,6 +34,7 @@ _MANIFEST = {  # what is read of it
     "platform": {"versions": dict},
 }
 COMING, COME = ".coming", ".come"  # results on their way into a folder, in part and all of them
+OWN = (COMING, LOCK)  # what a killed process may leave where no results are yet
 
 
 def committed(study: Path) -> list[Path]:
@@ -64,12 +65,9 @@ def contents(results: Path) -> Contents:
     """
     about, seeds = manifest(results), metrics_file.read(results / "metrics.json")
     try:
-        with np.load(results / "samples.npz", allow_pickle=False) as archive:
-            return Contents(seeds, about, dict(archive))
-    except FileNotFoundError:
-        raise InputError(f"{results / 'samples.npz'}: missing; {AGAIN}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise InputError(f"{results / 'samples.npz'}: damaged; {AGAIN}") from None
+        return Contents(seeds, about, files.load_arrays(results / "samples.npz"))
+    except InputError as damage:
+        raise InputError(f"{damage}; {AGAIN}") from None
 
 
 def manifest(results: Path) -> dict[str, Any]:
@@ -78,7 +76,7 @@ def manifest(results: Path) -> dict[str, Any]:
     Raises:
         InputError: it holds no finished results, or their manifest is damaged.
     """
-    recover(results)
+    _recover(results)
     file = results / "manifest.json"
     if not file.exists():
         raise InputError(f"{results}: no results here; run replicate first")
@@ -92,12 +90,9 @@ def check_out(out: Path, study: str, experiment: str) -> None:
 
     That is where it is new or empty, or holds results of the same experiment, and can be written.
     """
-    if out.is_symlink() and not out.exists():
-        raise InputError(f"--out {out}: is a link to nothing; choose another folder")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
-    recover(out)
-    if out.is_dir() and any(out.iterdir()):
+    outputs.check(out)
+    _recover(out)
+    if out.is_dir() and any(path.name not in OWN for path in out.iterdir()):
         try:
             found = json.loads((out / "manifest.json").read_text())
             holds = found["study"], found["experiment"]
@@ -111,46 +106,79 @@ def check_out(out: Path, study: str, experiment: str) -> None:
                 f"--out {out}: holds results of {' '.join(map(str, holds))}, these are of {study} "
                 f"{experiment}; give another folder"
             )
-    below = next(folder for folder in (out, *out.parents) if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=below):
-            os.lstat(out)
-    except FileNotFoundError:
-        pass  # it is made when it is needed
-    except OSError as error:
-        raise InputError(
-            f"--out {out}: cannot be written ({error.strerror}); give another folder"
-        ) from None
 
 
-def install(built: Path, out: Path) -> None:
-    """Move finished results from `built` to `out`, whose own results are whole until these are.
+@contextlib.contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Yield an empty folder; what is in it at the end of the block takes the place of results.
 
-    They are copied beside what is there, which then takes one rename; the rest can be done by
-    whoever comes next, see `recover`. Files of other kinds in the folder stay.
+    Those in `out` are whole until the new ones are: they are made beside, which then takes one
+    rename, and the rest can be done by whoever comes next. Tables and figures that the old
+    manifest names and the new ones do not have are removed, all other files stay. Processes that
+    write to `out` take turns.
     """
     out.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / COMING, ignore_errors=True)
-    for path in sorted(built.rglob("*")):
-        if path.is_file():
-            write_atomic(out / COMING / path.relative_to(built), path.read_bytes())
-    recover(out)
-    os.replace(out / COMING, out / COME)
-    recover(out)
-    shutil.rmtree(built)
+    with held(out):
+        coming = out / COMING
+        shutil.rmtree(coming, ignore_errors=True)
+        coming.mkdir()
+        try:
+            yield coming
+            for path in _files(coming):
+                _sync(coming / path)
+            os.replace(coming, out / COME)
+        finally:
+            shutil.rmtree(coming, ignore_errors=True)
+        _finish(out)
 
 
-def recover(out: Path) -> None:
+@contextlib.contextmanager
+def held(results: Path) -> Iterator[None]:
+    """Wait until nobody else writes results there, and keep others from it in the block."""
+    with passing_lock(results):
+        _finish(results)
+        yield
+
+
+def drawn(results: Path) -> list[str]:
+    """Return the names of the tables and figures in a results folder, sorted."""
+    return sorted(name.as_posix() for name in _files(results) if name.parts[0] in FOLDERS)
+
+
+def _recover(out: Path) -> None:
     """Put results into their places that are all there, where a process ended before it could."""
+    if (out / COME).is_dir():
+        with held(out):
+            pass
+
+
+def _finish(out: Path) -> None:
     come = out / COME
     if not come.is_dir():
         return
-    new = {path.relative_to(come) for path in come.rglob("*") if path.is_file()}
-    for name in FOLDERS:
-        for old in (out / name).rglob("*"):
-            if old.suffix in KINDS and old.relative_to(out) not in new:
-                old.unlink()
+    new = _files(come)
+    for name in _drawn_before(out):
+        if name not in new and name.parts[:1] in {(folder,) for folder in FOLDERS}:
+            (out / name).unlink(missing_ok=True)
     for path in sorted(new, key=lambda path: path == Path("manifest.json")):
         write_atomic(out / path, (come / path).read_bytes())
+    shutil.rmtree(out / COMING, ignore_errors=True)
     os.replace(come, out / COMING)  # which is none any more
     shutil.rmtree(out / COMING)
+
+
+def _drawn_before(out: Path) -> list[Path]:
+    try:
+        named = json.loads((out / "manifest.json").read_text())["drawn"]
+        return [Path(name) for name in named if ".." not in Path(name).parts]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def _files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import jax
 
 from common import terminal
-from common.errors import InputError, UserError
+from common.errors import InputError, UserError, of_system
 from common.locks import folder_lock
 
 T = TypeVar("T")
@@ -50,7 +50,10 @@ def broadcast_from_primary(work: Callable[[], T]) -> T:
         except UserError as error:
             told, failure = {"refused": str(error), "input": isinstance(error, InputError)}, error
         except Exception as error:
-            told, failure = {"failed": f"{type(error).__name__}: {error}"}, error
+            refused = of_system(error)
+            failed = {"failed": f"{type(error).__name__}: {error}"}
+            told = {"refused": str(refused), "input": True} if refused else failed
+            failure = error
     told = _broadcast(told)
     if failure is not None:
         raise failure

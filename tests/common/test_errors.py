@@ -34,3 +34,16 @@ def test_an_error_that_a_library_wraps_or_only_tells_is_found():
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("y"), OSError(errno.EBADF, "bad")])
 def test_a_fault_of_the_program_is_no_line(error):
     assert of_system(error) is None
+
+
+def test_where_a_library_tells_a_path_in_many_words_the_path_comes_first():
+    told = RuntimeError('Failed to write split "a": No space left on device; writing /h/data/x; at')
+    assert str(of_system(told)).startswith("/h/data/x: No space left on device; free some space")
+
+
+def test_whose_a_folder_is_that_may_not_be_used_is_said(monkeypatch, tmp_path):
+    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "new" / "x"))
+    assert "belongs to" not in str(of_system(refused))
+    owner = tmp_path.owner()
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert f"{tmp_path} belongs to {owner}: choose" in str(of_system(refused))

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from common.locks import folder_lock, holder
+from common.locks import folder_lock, holder, passing_lock, scratch_folder
 
 ROOT = Path(__file__).parents[2]
 HOLDING = (
@@ -80,3 +80,29 @@ def test_waiting_ends_when_the_lock_is_free(tmp_path):
     process.wait()
     waiting.join(30)
     assert order == ["killed", True]
+
+
+def test_a_passing_lock_is_waited_for_and_leaves_nothing(tmp_path):
+    order = []
+
+    def wait() -> None:
+        with passing_lock(tmp_path):
+            order.append("second")
+
+    waiting = threading.Thread(target=wait)
+    with passing_lock(tmp_path):
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_goes_with_the_next_scratch_folder(tmp_path):
+    with scratch_folder(tmp_path) as mine:
+        (tmp_path / "left").mkdir()
+        (tmp_path / "left" / "file").touch()
+        with scratch_folder(tmp_path) as other:
+            assert {path for path in tmp_path.iterdir() if path.is_dir()} == {mine, other}
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []

@@ -1,13 +1,14 @@
 """Results come into a folder whole, and nothing of anybody's is lost there."""
 
 import json
-import os
 import shutil
+import threading
 
 import pytest
 
 from common.errors import InputError
 from common.results import folder as results
+from tests.common.killing import kills
 
 NEW = {
     "metrics.json": "new",
@@ -18,11 +19,13 @@ NEW = {
 }
 OLD = {
     "metrics.json": "old",
-    "manifest.json": json.dumps({"study": "camcan_cfg", "experiment": "demo", "n": 1}),
+    "manifest.json": json.dumps(
+        {"study": "camcan_cfg", "experiment": "demo", "n": 1, "drawn": ["figures/one.png"]}
+    ),
     "figures/one.png": "old",
     "tables/t.csv": "old",
 }
-MINE = {"figures/drawing.svg": "mine", "notes.txt": "mine"}
+MINE = {"figures/drawing.png": "mine", "tables/my.csv": "mine", "notes.txt": "mine"}
 
 
 def fill(folder, files):
@@ -41,42 +44,48 @@ def check(out):
     results.check_out(out, "camcan_cfg", "demo")
 
 
+def replace(out, files=NEW):
+    with results.replacing(out) as built:
+        fill(built, files)
+
+
 def test_new_results_take_the_place_of_old_ones_and_of_nothing_else(tmp_path):
     out = fill(tmp_path / "out", OLD | MINE)
-    results.install(fill(tmp_path / "built", NEW), out)
+    replace(out)
     assert found(out) == NEW | MINE
-    assert not (tmp_path / "built").exists()
 
 
-class Ended(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("number", range(14))
-def test_wherever_it_ends_old_or_new_results_are_whole(tmp_path, monkeypatch, number):
-    out, built = fill(tmp_path / "out", OLD | MINE), fill(tmp_path / "built", NEW)
-    left, replace = [number], os.replace
-
-    def until(*where):
-        if not left[0]:
-            raise Ended
-        left[0] -= 1
-        replace(*where)
-
-    monkeypatch.setattr(os, "replace", until)
-    try:
-        results.install(built, out)
-    except Ended:
-        monkeypatch.setattr(os, "replace", replace)
-        results.recover(out)  # as every reader does
-        old = json.loads((out / "manifest.json").read_text())["n"] == 1
-        shutil.rmtree(out / results.COMING, ignore_errors=True)
-        assert found(out) == (OLD if old else NEW) | MINE
-        assert old or number > len(NEW)
-        if not old:
-            return
-        results.install(built, out)
+def test_wherever_it_is_killed_old_or_new_results_are_whole(tmp_path):
+    out, seen = fill(tmp_path / "out", OLD | MINE), set()
+    for number in kills(lambda: replace(out), tmp_path):
+        check(out)  # as every command does that reads or writes there
+        left = {name: text for name, text in found(out).items() if name[0] != "."}
+        assert left in (OLD | MINE, NEW | MINE), number
+        seen.add(left["metrics.json"])
+        replace(out)  # which takes away what the kill left
+        assert found(out) == NEW | MINE
+        shutil.rmtree(out)
+        fill(out, OLD | MINE)
+    assert seen == {"old", "new"}
     assert found(out) == NEW | MINE
+
+
+def test_where_drawing_fails_old_results_stay(tmp_path):
+    out = fill(tmp_path / "out", OLD | MINE)
+    with pytest.raises(TypeError):
+        replace(out, {"metrics.json": "half", "manifest.json": None})
+    assert found(out) == OLD | MINE
+
+
+def test_two_that_write_to_a_folder_take_turns(tmp_path):
+    out = fill(tmp_path / "out", OLD)
+    second = threading.Thread(target=replace, args=(out, NEW | {"figures/3.png": "second"}))
+    with results.replacing(out) as built:
+        second.start()
+        second.join(0.2)
+        fill(built, NEW)
+    second.join()
+    assert found(out) == NEW | {"figures/3.png": "second"}
 
 
 @pytest.mark.parametrize("files", [{"figures/fig1.png": "mine"}, {"manifest.json": "{}"}, MINE])
@@ -102,6 +111,13 @@ def test_a_new_or_empty_folder_is_taken(tmp_path):
 def test_what_cannot_be_a_folder_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for name, reason in (("file", "is a file"), ("link", "link to nothing"), ("file/x", "written")):
-        with pytest.raises(InputError, match=reason):
+    names = {
+        "file": "is a file; give a folder",
+        "file/x": "Not a directory",
+        "link": "No such file",
+        "link/x": "No such file",
+        f"new/{'a' * 300}/x": "name too long",
+    }
+    for name, reason in names.items():
+        with pytest.raises(InputError, match=f"^--out .*{reason}"):
             check(tmp_path / name)

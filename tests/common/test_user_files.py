@@ -92,12 +92,19 @@ def test_input_that_is_none_is_refused(tmp_path):
         KINDS.find(tmp_path / "scan.jpg")
 
 
-def test_output_never_harms_the_input_nor_itself(tmp_path):
+def test_output_never_harms_anybody_s_file_nor_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATIONS_HOME", str(tmp_path / "home"))
     source, out = tmp_path / "in", tmp_path / "out"
     for folder in (source, out):
         folder.mkdir()
         (folder / "1_mask.png").touch()
-    user_files.check_output(source, out, [out / "1_mask.png"])  # what an earlier run wrote
+    with pytest.raises(InputError, match=r"out/1_mask.png: is there, and not as it was written"):
+        user_files.check_output(source, out, [out / "1_mask.png"])
+    user_files.write({out / "2_mask.png": b"by an earlier run"})
+    user_files.check_output(source, out, [out / "2_mask.png"])
+    (out / "2_mask.png").write_bytes(b"and corrected by hand")
+    with pytest.raises(InputError, match=r"out/2_mask.png: is there, and not as it was written"):
+        user_files.check_output(source, out, [out / "2_mask.png"])
     user_files.check_output(source, source, [source / "2_mask.png"])
     with pytest.raises(InputError, match=r"1_mask.png is there, among the input"):
         user_files.check_output(source, source, [source / "1_mask.png"])
