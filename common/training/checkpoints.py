@@ -13,8 +13,6 @@ Orbax's CheckpointManager, which deletes a folder in place, so that a kill leave
 bears a step's name, and which cannot pass over a checkpoint that the disk has damaged.
 """
 
-import hashlib
-import json
 import math
 import shutil
 import warnings
@@ -29,12 +27,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
+from common import sealed
 from common.errors import InputError
+from common.files import write_atomic
 from common.training.finite import Diverged
-from common.training.packing import Leaf, describe, pack, unpack
+from common.training.packing import describe, difference, digest, pack, unpack
 
-VERSION = 2  # of what is written here
+VERSION = 3  # of what is written here
 _DELETED = ".deleted-"
+_ENDED = "ended.json"  # the checkpoints that a training ended with, by the digests of their records
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,15 @@ class Checkpoints:
         known = [one for one in self._values if one <= step]
         record = {
             "version": VERSION,
-            "digests": {dtype: _digest(array) for dtype, array in arrays.items()},
+            "step": step,
+            "digests": {dtype: digest(array) for dtype, array in arrays.items()},
             "best": [self._best, self._sign, self._best_step(known)],
             "leaves": describe(state),
             "iterator": dict(iterator),
             "metrics": {name: float(value) for name, value in metrics.items()},
             "extra": dict(extra or {}),
         }
-        record["digest"] = _digest_of_record(record)
+        record[sealed.DIGEST] = sealed.digest(record)
         self._writer.save(
             self.folder / str(step),
             args=ocp.args.Composite(
@@ -133,6 +135,42 @@ class Checkpoints:
         )
         if jax.process_index() == 0:
             self._prune(step)
+
+    def end(self) -> None:
+        """Note that the training has ended with the checkpoints that are there."""
+        if jax.process_index() == 0 and self.steps():
+            records = {str(step): self._record(step)[sealed.DIGEST] for step in self.steps()}
+            write_atomic(self.folder / _ENDED, sealed.seal({"records": records}))
+
+    def restore_ended(self, template: PyTree) -> Restored | None:
+        """Return what the training ended with: the best, where that is judged, else the last.
+
+        None where there is none. Raises `InputError` unless all checkpoints are there and whole
+        that it ended with.
+        """
+        if not (steps := self.steps()) and not (self.folder / _ENDED).exists():
+            return None
+        remedy = f"delete {self.folder.parent} and train again"
+        for step, known in sealed.read(self.folder / _ENDED, remedy)["records"].items():
+            if self._digest_of(int(step)) != known:
+                raise self._damaged(int(step))
+        if self._best is not None:
+            return self.restore_best(template)
+        try:
+            return self._restored(steps[-1], *self._read(steps[-1]), template)
+        except InputError:
+            raise
+        except Exception as error:
+            raise self._damaged(steps[-1]) from error
+
+    def _digest_of(self, step: int) -> str | None:
+        """Return the digest of a checkpoint's record, None where that is damaged or gone."""
+        try:
+            return self._record(step)[sealed.DIGEST]
+        except InputError:
+            raise
+        except Exception:
+            return None
 
     def restore_last(self, template: PyTree) -> Restored | None:
         """Return the newest checkpoint that can be read, None where there is none.
@@ -190,8 +228,8 @@ class Checkpoints:
 
     def _damaged(self, step: int) -> InputError:
         return InputError(
-            f"best checkpoint {self.folder / str(step)} is damaged or gone: "
-            f"delete {self.folder} and train again"
+            f"checkpoint {self.folder / str(step)} is damaged or gone: "
+            f"delete {self.folder.parent} and train again"
         )
 
     def _read(self, step: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -199,7 +237,7 @@ class Checkpoints:
         args = ocp.args.Composite(state=ocp.args.StandardRestore())
         record = self._record(step)
         arrays = self._reader.restore(self.folder / str(step), args=args)["state"]
-        if {dtype: _digest(array) for dtype, array in arrays.items()} != record["digests"]:
+        if {dtype: digest(array) for dtype, array in arrays.items()} != record["digests"]:
             raise ValueError("its arrays are not those that were written")
         return record, arrays
 
@@ -215,17 +253,17 @@ class Checkpoints:
                 f"checkpoint {self.folder / str(step)} was written by another version of this "
                 f"program; delete {self.folder} to train anew"
             )
-        if record["digest"] != _digest_of_record(record):
+        if record[sealed.DIGEST] != sealed.digest(record) or record["step"] != step:
             raise ValueError("its record is not the one that was written")
         return record
 
     def _restored(
         self, step: int, record: dict[str, Any], arrays: dict[str, np.ndarray], template: PyTree
     ) -> Restored:
-        if difference := _difference(record["leaves"], describe(template)):
+        if differing := difference(record["leaves"], describe(template)):
             raise InputError(
                 f"checkpoint {self.folder / str(step)} was written by another model: "
-                f"{difference}; delete {self.folder} to train anew"
+                f"{differing}; delete {self.folder} to train anew"
             )
         kept = {name: record[name] for name in ("iterator", "metrics", "extra")}
         return Restored(step, unpack(arrays, template), **kept)
@@ -261,24 +299,3 @@ class Checkpoints:
                 path = path.rename(path.with_name(_DELETED + path.name))
             if path.name.startswith(_DELETED) or ocp.utils.TMP_DIR_SUFFIX in path.name:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _difference(saved: list[Leaf], ours: list[Leaf]) -> str | None:
-    """Return in words the first difference between two lists of leaves, None where they agree."""
-    for there, here in zip(saved, ours, strict=False):
-        if there != here:
-            return f"{' '.join(map(str, there))} there, {' '.join(map(str, here))} here"
-    if len(saved) != len(ours):
-        return f"{len(saved)} arrays there, {len(ours)} here"
-    return None
-
-
-def _digest(array: np.ndarray) -> str:
-    content = np.ascontiguousarray(array).view(np.uint8).data
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _digest_of_record(record: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in record.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

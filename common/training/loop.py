@@ -79,7 +79,8 @@ class Training:
     """One training in its folder, from its last checkpoint on. A context manager.
 
     `state` is where the training is, whole on every device; `extra` is what else the loop must
-    find again, as JSON; `checkpoints` keeps the last one unless others are given.
+    find again, as JSON; `checkpoints` keeps the last one unless others are given. The training has
+    ended where the block does, unless by an error.
     """
 
     def __init__(
@@ -156,8 +157,10 @@ class Training:
     def __enter__(self) -> Training:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._writer.close()
+        if kind is None:
+            self._checkpoints.end()
 
 
 def checkpoints_of(folder: Path, best: str | None = None) -> Checkpoints:
@@ -171,10 +174,10 @@ def trained_state(folder: Path, template: State, best: str | None = None) -> Sta
     `template` may hold arrays or shapes; the arrays that come back lie on the first device.
 
     Raises:
-        InputError: there is no checkpoint, or it is of another model.
+        InputError: there is no checkpoint, it is of another model, or one of those is damaged or
+            gone that the training ended with.
     """
     checkpoints = checkpoints_of(folder, best)
-    restored = checkpoints.restore_best(template) if best else checkpoints.restore_last(template)
-    if restored is None:
+    if (restored := checkpoints.restore_ended(template)) is None:
         raise InputError(f"{checkpoints.folder}: no checkpoint; run --stage train first")
     return jax.device_put(restored.state, jax.local_devices()[0])

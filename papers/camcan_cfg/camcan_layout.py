@@ -14,6 +14,7 @@ from common.data.finder import MISNAMED, OTHER, Seen, look, suffix
 from common.data.images import resize_area
 from common.data.prepared import Reading
 from common.data.raw import BadFile
+from common.data.shelf import kept
 from common.data.tables import Row, alike, read_table
 from common.data.volumes import read_turned
 from common.errors import InputError
@@ -92,7 +93,7 @@ def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
             subject = _subject(name, rows.row(name), path, config)
             if (first := copies.first(path.name, subject.images)) != path.name:
                 raise BadFile(f"shows the same as {first}; keep one")
-            subjects.append(subject)
+            subjects.append(kept(subject))
         except BadFile as reason:
             bad.append(f"{path.name}: {reason}")
     known = set(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
 from common.data.loader import ArraySource
-from common.data.prepared import Example, Examples, Prepared, Reading
+from common.data.prepared import Example, Examples, Later, Prepared, Reading
+from common.data.shelf import by_blocks
 from common.data.splits import PARTS, split_groups, split_indices
 from papers.camcan_cfg.config import DataConfig
 from papers.camcan_cfg.layout import SEXES, SubjectSlices
@@ -54,8 +55,12 @@ def examples(config: DataConfig, reading: Reading[SubjectSlices]) -> Examples:
         chosen = split_indices(len(owners), *fractions)
     else:
         chosen = split_groups(owners, *fractions)
-    every = list(_examples(subjects))
-    splits = {part: dict(every[i] for i in chosen[part]) for part in PARTS}
+    every = [(one, position) for one in subjects for position in range(len(one.numbers))]
+    named = {
+        part: {f"{every[i][0].name}/{every[i][1]:03d}": every[i] for i in chosen[part]}
+        for part in PARTS
+    }
+    splits = {part: Later(members, _example) for part, members in named.items()}
     numbers = np.concatenate([one.numbers for one in subjects])
     return Examples(
         splits,
@@ -66,13 +71,9 @@ def examples(config: DataConfig, reading: Reading[SubjectSlices]) -> Examples:
 
 
 def load(prepared: Prepared, split: str) -> Slices:
-    """Return a split (train, validation or test) whole, in memory."""
-    rows = sorted(prepared.rows(split), key=lambda row: (row["subject"], row["position"]))
-    return Slices(
-        np.stack([row["image"] for row in rows]),
-        np.stack([row["condition"] for row in rows]),
-        np.array([row["subject"].decode() for row in rows]),
-    )
+    """Return a split: train, validation or test."""
+    columns = prepared.columns(split, "subject", "position")
+    return Slices(columns["image"], columns["condition"], np.array(columns["subject"]))
 
 
 def as_uint8(images: Float[np.ndarray, "*shape 1"]) -> UInt8[np.ndarray, "*shape"]:
@@ -87,24 +88,20 @@ def as_float(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape
 
 def in_8_bits(slices: Slices) -> Slices:
     """Return slices clipped to [0, 1] and rounded to 256 levels, as an 8-bit PNG holds them."""
-    return replace(slices, images=as_float(as_uint8(slices.images)))
+    return replace(slices, images=by_blocks(lambda some: as_float(as_uint8(some)), slices.images))
 
 
-def _examples(subjects: list[SubjectSlices]) -> Iterator[tuple[str, Example]]:
-    for one in subjects:
-        for position, (number, image) in enumerate(zip(one.numbers, one.images, strict=True)):
-            yield (
-                f"{one.name}/{position:03d}",
-                {
-                    "image": image[..., None].astype(np.float32),
-                    "condition": np.array([one.age, one.sex, number], np.float32),
-                    "subject": one.name,
-                    "position": position,
-                },
-            )
+def _example(member: tuple[SubjectSlices, int]) -> Example:
+    one, position = member
+    return {
+        "image": one.images[position][..., None].astype(np.float32, copy=False),
+        "condition": np.array([one.age, one.sex, one.numbers[position]], np.float32),
+        "subject": one.name,
+        "position": position,
+    }
 
 
-def _summary(members: dict[str, Example]) -> dict[str, Any]:
+def _summary(members: Mapping[str, Example]) -> dict[str, Any]:
     """Return how many slices, and of whom: subjects, ages in years, subjects of each sex."""
     people = {e["subject"]: e["condition"] for e in members.values()}
     ages = [float(age) for age, _, _ in people.values()]

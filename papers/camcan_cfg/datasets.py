@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from common.data import kaggle_lgg
 from common.data.prepared import Dataset, Reading
+from common.data.shelf import kept
 from papers.camcan_cfg import camcan_layout, lgg_layout
 from papers.camcan_cfg.config import DataConfig
 from papers.camcan_cfg.layout import SubjectSlices, slice_numbers
@@ -34,7 +35,7 @@ def simulated(raw: None, config: DataConfig) -> Reading[SubjectSlices]:
     size = {"height": config.height, "width": config.width, "slices": config.slices}
     drawn = cohort(config.subjects, COHORT_SEED, **size)
     subjects = [
-        SubjectSlices(one.name, float(one.age), int(one.sex), numbers, np.asarray(one.images))
+        kept(SubjectSlices(one.name, float(one.age), int(one.sex), numbers, np.asarray(one.images)))
         for one in tqdm(drawn, "simulating", config.subjects, unit="subject", delay=2, disable=None)
     ]
     return Reading(subjects)

@@ -19,6 +19,7 @@ from common.data.copies import Copies
 from common.data.images import cut, resize_area, window
 from common.data.prepared import Reading
 from common.data.raw import BadFile
+from common.data.shelf import kept
 from common.data.tables import Row, read_table
 from papers.camcan_cfg.config import DataConfig
 from papers.camcan_cfg.layout import SubjectSlices, slice_numbers
@@ -55,7 +56,7 @@ def read(raw: Path, config: DataConfig) -> Reading[SubjectSlices]:
             bad += [f"{name}: {text}" for text in reason.args]
             continue
         if len(subject.numbers):
-            subjects.append(subject)
+            subjects.append(kept(subject))
         else:
             absent.append(f"{name}: no tumor-free slice at the numbers used")
     ignored = [*found.ignored, *kaggle_lgg.rows_alone(rows, found)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from scipy import ndimage
 
 from common.data.images import Window, cut, resize_8_bits, resize_area, window
 from common.data.loader import ArraySource
-from common.data.prepared import Example, Examples, Prepared, Reading
+from common.data.prepared import Example, Examples, Later, Prepared, Reading
+from common.data.shelf import Shelf, joined, passing
 from common.data.splits import PARTS
 from common.errors import InputError
 from papers.lgg_attention_unet.config import DataConfig
@@ -39,7 +41,7 @@ def examples(config: DataConfig, reading: Reading[Stack]) -> Examples:
     chosen = _split(config, len(stacks))
     return Examples(
         {
-            split: {key: e for i in members for key, e in _examples(stacks[i])}
+            split: Later({key: m for i in members for key, m in _members(stacks[i])}, _example)
             for split, members in chosen.items()
         },
         {split: _summary([stacks[i] for i in members]) for split, members in chosen.items()},
@@ -142,34 +144,27 @@ def source(part: Part, config: DataConfig, normalize: str, tumor_repeats: int = 
 
     A slice with tumor comes `tumor_repeats` times.
     """
-    images, masks, scales = [], [], []
+    images, masks, scales, shelf = [], [], [], Shelf()
     for one in part.stacks:
         mask = network_target(one, config)
         repeats = np.where(mask.any((1, 2, 3)), tumor_repeats, 1)
-        images.append(np.repeat(network_input(one, config), repeats, 0))
-        masks.append(np.repeat(mask, repeats, 0))
+        images.append(shelf.keep(np.repeat(network_input(one, config), repeats, 0)))
+        masks.append(shelf.keep(np.repeat(mask, repeats, 0)))
         scales.append(np.tile(scale(one, normalize), (repeats.sum(), 1)))
     arrays = {"image": images, "mask": masks, "scale": scales}
-    return ArraySource({name: np.concatenate(parts) for name, parts in arrays.items()})
+    return ArraySource({name: joined(*parts) for name, parts in arrays.items()})
 
 
 def _stacks(prepared: Prepared, split: str) -> list[Stack]:
     """Return a split's patients by name."""
-    patients: dict[str, list[Any]] = {}
-    for row in prepared.rows(split):
-        patients.setdefault(row["patient"].decode(), []).append(row)
-    found = []
-    for name, rows in sorted(patients.items()):
-        rows.sort(key=lambda row: row["position"])
-        found.append(
-            Stack(
-                name,
-                np.stack([row["image"] for row in rows]),
-                np.stack([row["mask"][..., 0] for row in rows]) > 0,
-                float(rows[0]["age"]),
-                int(rows[0]["sex"]),
-            )
-        )
+    columns = prepared.columns(split, "patient", "position")
+    masks = columns["mask"][..., 0].view(bool)  # of 0 and 1
+    found, start = [], 0
+    for name, count in Counter(columns["patient"]).items():
+        own = slice(start, start + count)
+        age, sex = float(columns["age"][start]), int(columns["sex"][start])
+        found.append(Stack(name, columns["image"][own], masks[own], age, sex))
+        start += count
     return found
 
 
@@ -192,29 +187,32 @@ def _split(config: DataConfig, count: int) -> dict[str, list[int]]:
     return {f"fold_{k}": sorted(order[k :: config.folds].tolist()) for k in range(config.folds)}
 
 
-def _examples(one: Stack) -> Iterator[tuple[str, Example]]:
-    for position, (image, mask) in enumerate(zip(one.images, one.masks, strict=True)):
-        yield (
-            f"{one.name}/{position:03d}",
-            {
-                "image": image,
-                "mask": mask[..., None].astype(np.uint8),
-                "patient": one.name,
-                "position": position,
-                "age": np.float32(one.age),
-                "sex": one.sex,
-            },
-        )
+def _members(one: Stack) -> Iterator[tuple[str, tuple[Stack, int]]]:
+    for position in range(len(one.masks)):
+        yield f"{one.name}/{position:03d}", (one, position)
+
+
+def _example(member: tuple[Stack, int]) -> Example:
+    one, position = member
+    return {
+        "image": one.images[position],
+        "mask": one.masks[position][..., None].astype(np.uint8),
+        "patient": one.name,
+        "position": position,
+        "age": np.float32(one.age),
+        "sex": one.sex,
+    }
 
 
 def _summary(stacks: list[Stack]) -> dict[str, Any]:
     """Return how many patients and slices, those with tumor, and who the patients are."""
     ages = [one.age for one in stacks if one.age]
+    tumors = [int(one.masks.any((1, 2)).sum()) for one in passing(stacks)]  # slices with some
     return {
         "patients": len(stacks),
         "slices": sum(len(one.masks) for one in stacks),
-        "slices_with_tumor": sum(int(one.masks.any((1, 2)).sum()) for one in stacks),
-        "patients_with_tumor": sum(bool(one.masks.any()) for one in stacks),
+        "slices_with_tumor": sum(tumors),
+        "patients_with_tumor": sum(map(bool, tumors)),
         **({"age_min": min(ages), "age_max": max(ages)} if ages else {}),
         **{
             name: sum(one.sex == code for one in stacks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from common.data import kaggle_lgg
 from common.data.copies import Copies
 from common.data.prepared import Dataset, Reading
 from common.data.raw import BadFile
+from common.data.shelf import kept
 from common.data.tables import read_table
 from papers.lgg_attention_unet.config import DataConfig
 
@@ -58,10 +60,25 @@ def kaggle(raw: Path, config: DataConfig) -> Reading[Stack]:
                 age, sex = row.number(AGE, 0.0, 120.0), row.sex(SEX)
             else:
                 absent.append(f"{name}: no row in {found.table.name}, age and sex are not known")
-            stacks.append(Stack(name, images, masks, age or 0.0, sex or 0))
+            stacks.append(kept(Stack(name, images, masks, age or 0.0, sex or 0)))
         except BadFile as reason:
             bad += [f"{name}: {text}" for text in reason.args]
-    return Reading(stacks, bad, absent, [*found.ignored, *kaggle_lgg.rows_alone(rows, found)])
+    stacks, others = _of_one_size(stacks)
+    return Reading(
+        stacks, bad + others, absent, [*found.ignored, *kaggle_lgg.rows_alone(rows, found)]
+    )
+
+
+def _of_one_size(stacks: Sequence[Stack]) -> tuple[list[Stack], list[str]]:
+    """Return the patients whose images have the size of most, and what is wrong with the others."""
+    sizes = {one.name: one.masks.shape[1:] for one in stacks}
+    usual = max(sizes.values(), key=list(sizes.values()).count, default=())
+    others = [
+        f"{name}: images of {size[0]}x{size[1]}, most are {usual[0]}x{usual[1]}; resize them"
+        for name, size in sizes.items()
+        if size != usual
+    ]
+    return [one for one in stacks if sizes[one.name] == usual], others
 
 
 def simulated(raw: None, config: DataConfig) -> Reading[Stack]:
@@ -70,7 +87,7 @@ def simulated(raw: None, config: DataConfig) -> Reading[Stack]:
 
     drawn = cohort(config.patients, COHORT_SEED, height=config.height, width=config.width)
     shown = tqdm(drawn, "simulating", config.patients, unit="patient", delay=2, disable=None)
-    return Reading([Stack(one.name, one.images, one.masks) for one in shown])
+    return Reading([kept(Stack(one.name, one.images, one.masks)) for one in shown])
 
 
 DATASETS = {

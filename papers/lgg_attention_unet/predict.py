@@ -84,10 +84,7 @@ def predict(
 def probabilities(segment: Callable[[Stack], Maps], images: Images, scan: Scan) -> Maps:
     """Return the probability of tumor in every pixel; the network is shown square pixels."""
     rows, columns = images.shape[1:3]
-    height, width = (
-        round(count * size / min(scan.pixel))
-        for count, size in zip((rows, columns), scan.pixel, strict=True)
-    )
+    height, width = scans.square_size(rows, columns, scan.pixel)
     if resized := (height, width) != (rows, columns):
         images = resize_8_bits(images, height, width)
     maps = segment(Stack(scan.files[0].name, images, np.zeros(images.shape[:3], bool)))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Shaped, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 
-from common.data.prepared import Example, Examples, Prepared, Reading
+from common.data.prepared import Example, Examples, Later, Prepared, Reading
+from common.data.shelf import taken
 from common.errors import InputError
 from common.pipeline.trained import Trained
 from papers.rare_disease_controlnet.config import DataConfig
@@ -48,13 +49,13 @@ class Part:
             self.findings,
             tuple(self.names[i] for i in rows),
             tuple(self.patients[i] for i in rows),
-            self.images[rows],
+            taken(self.images, rows),
             self.labels[rows],
             tuple(self.sides[i] for i in rows),
             self.extents[rows],
             tuple(self.views[i] for i in rows),
-            None if self.masks is None else self.masks[rows],
-            None if self.structures is None else self.structures[rows],
+            None if self.masks is None else taken(self.masks, rows),
+            None if self.structures is None else taken(self.structures, rows),
         )
 
 
@@ -87,7 +88,10 @@ def examples(config: DataConfig, reading: Reading[Film]) -> Examples:
     ]
     return Examples(
         {
-            part: {film.name: _example(film, findings, known) for film in members}
+            part: Later(
+                {film.name: film for film in members},
+                lambda film: _example(film, findings, known),
+            )
             for part, members in parts.items()
         },
         {part: _summary(members, findings) for part, members in parts.items()},
@@ -127,26 +131,19 @@ def split(config: DataConfig, films: Sequence[Film]) -> dict[str, list[Film]]:
 
 def load(prepared: Prepared, part: str) -> Part:
     """Return one part, train, validation, review or test, in the order of the films' names."""
-    rows = sorted(prepared.rows(part), key=lambda row: row["name"])
-
-    def stacked(name: str) -> Shaped[np.ndarray, "films ..."]:
-        return np.stack([row[name] for row in rows])
-
-    def strings(name: str) -> tuple[str, ...]:
-        return tuple(row[name].decode() for row in rows)
-
-    known = "mask" in rows[0]
+    columns = prepared.columns(part, "name")
+    known = "mask" in columns
     return Part(
         findings=findings_of(prepared),
-        names=strings("name"),
-        patients=strings("patient"),
-        images=stacked("image"),
-        labels=stacked("labels"),
-        sides=strings("side"),
-        extents=stacked("extent").astype(np.float32),
-        views=strings("view"),
-        masks=stacked("mask") > 0 if known else None,
-        structures=stacked("structure") if known else None,
+        names=columns["name"],
+        patients=columns["patient"],
+        images=columns["image"],
+        labels=columns["labels"],
+        sides=columns["side"],
+        extents=columns["extent"].astype(np.float32),
+        views=columns["view"],
+        masks=columns["mask"].view(bool) if known else None,  # of 0 and 1
+        structures=columns["structure"] if known else None,
     )
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from common.data.finder import COPIED
 from common.data.prepared import Dataset
 from common.data.raw import BadFile, existing
+from common.data.shelf import kept
 from common.data.user_files import shown
 from papers.rare_disease_controlnet import folder_layout, gray_film, kermany_layout, nih_layout
 from papers.rare_disease_controlnet.config import DataConfig
@@ -39,7 +40,7 @@ def films(raw: None, config: DataConfig) -> FilmReading:
     from papers.rare_disease_controlnet import simulate  # opens the CT: only when it is needed
 
     drawn = simulate.films(config)
-    return FilmReading(list(_progress(drawn, "simulating", sum(config.films))))
+    return FilmReading(list(map(kept, _progress(drawn, "simulating", sum(config.films)))))
 
 
 def nih_files(raw: Path, config: DataConfig) -> list[Path]:
@@ -128,16 +129,10 @@ def _read(raw: Path, config: DataConfig, listing: Listing) -> FilmReading:
             copies.append(f"{shown(entry.file, raw)}, as {shown(first.file, raw)}: {COPIED}")
             continue
         small += len(whole) < config.size
-        films.append(
-            Film(
-                entry.name,
-                entry.patient,
-                image,
-                entry.findings,
-                view=entry.view,
-                part=entry.part,
-            )
+        film = Film(
+            entry.name, entry.patient, image, entry.findings, view=entry.view, part=entry.part
         )
+        films.append(kept(film))
     counted = {
         "with other findings only left out": others,
         "copies of others left out": len(copies),

@@ -18,7 +18,7 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from common import terminal
+from common import outputs, terminal
 from common.data.raw import BadFile
 from common.data.user_files import write
 from common.errors import InputError, nearest
@@ -197,8 +197,7 @@ def _name(request: Request) -> str:
 
 
 def _check_free(out: Path, targets: Sequence[Path]) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
+    outputs.check(out)
     if there := [target for target in targets if target.exists()]:
         raise InputError(
             f"--out {out}: {there[0].name} is there already; give another folder or --seed"

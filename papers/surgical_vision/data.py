@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Shaped, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 
 from common.data.loader import ArraySource, Source, Unaligned
-from common.data.prepared import Example, Examples, Prepared, Reading
+from common.data.prepared import Example, Examples, Later, Prepared, Reading
+from common.data.shelf import joined, taken
 from common.data.splits import PARTS, split_groups
 from papers.surgical_vision.config import DataConfig
 from papers.surgical_vision.pair import DOMAINS, Pair
@@ -32,7 +33,7 @@ class Truths:
     fine: UInt8[np.ndarray, "pairs rows columns 3"]
 
     def __getitem__(self, rows: Int[np.ndarray, " rows"]) -> Truths:
-        return Truths(*(getattr(self, name)[rows] for name in _TRUTHS))
+        return Truths(*(taken(getattr(self, name), rows) for name in _TRUTHS))
 
 
 _TRUTHS = ("amounts", "flow", "regions", "drawn", "landmarks", "fine")
@@ -59,8 +60,8 @@ class Part:
         """Return the pairs at these places."""
         return Part(
             tuple(self.names[i] for i in rows),
-            self.before[rows],
-            self.after[rows],
+            taken(self.before, rows),
+            taken(self.after, rows),
             self.labels[rows],
             None if self.truth is None else self.truth[rows],
         )
@@ -75,7 +76,10 @@ def examples(config: DataConfig, reading: Reading[Pair]) -> Examples:
     whole = _summary(pairs)
     counts = ", ".join(f"{count} {name}" for name, count in whole["domains"].items())
     return Examples(
-        {part: {pair.name: _example(pair) for pair in members} for part, members in parts.items()},
+        {
+            part: Later({pair.name: pair for pair in members}, _example)
+            for part, members in parts.items()
+        },
         {part: _summary(members) for part, members in parts.items()},
         f"{whole['pairs']} pairs of {whole['patients']} patients ({counts}); split by patient",
     )
@@ -83,18 +87,14 @@ def examples(config: DataConfig, reading: Reading[Pair]) -> Examples:
 
 def load(prepared: Prepared, part: str) -> Part:
     """Return one part, train, validation or test, in the order of the pairs' names."""
-    rows = sorted(prepared.rows(part), key=lambda row: row["name"])
-
-    def stacked(name: str) -> Shaped[np.ndarray, "pairs ..."]:
-        return np.stack([row[name] for row in rows])
-
-    known = "flow" in rows[0]
+    columns = prepared.columns(part, "name")
+    known = "flow" in columns
     return Part(
-        names=tuple(row["name"].decode() for row in rows),
-        before=stacked("before"),
-        after=stacked("after"),
-        labels=stacked("labels"),
-        truth=Truths(*map(stacked, _TRUTHS)) if known else None,
+        names=columns["name"],
+        before=columns["before"],
+        after=columns["after"],
+        labels=columns["labels"],
+        truth=Truths(*(columns[name] for name in _TRUTHS)) if known else None,
     )
 
 
@@ -155,14 +155,20 @@ def with_references(part: Part) -> Source:
     present = [domain for domain, rows in enumerate(_domains(labels)) if rows.any()]
     domain = np.repeat(np.array(present, np.int32), most)
     return Unaligned(
-        ArraySource({"image": images[rows], "domain": domain}),
-        ArraySource({"reference": images[rows], "reference2": images[others], "target": domain}),
+        ArraySource({"image": taken(images, rows), "domain": domain}),
+        ArraySource(
+            {
+                "reference": taken(images, rows),
+                "reference2": taken(images, others),
+                "target": domain,
+            }
+        ),
     )
 
 
 def _single(part: Part) -> tuple[Images, Labels]:
     labels = np.concatenate([np.zeros_like(part.labels), part.labels])
-    return np.concatenate([part.before, part.after]), labels
+    return joined(part.before, part.after), labels
 
 
 def _domains(labels: Labels) -> list[Bool[np.ndarray, " images"]]:

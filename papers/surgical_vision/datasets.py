@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from common.data.prepared import Dataset, Reading
 from common.data.raw import BadFile
+from common.data.shelf import kept
 from papers.surgical_vision import pairs_layout
 from papers.surgical_vision.config import DataConfig
 from papers.surgical_vision.pair import DOMAINS, LADDER, Pair, Truth
@@ -31,7 +32,7 @@ def pairs(raw: Path, config: DataConfig) -> Reading[Pair]:
     read = []
     for entry in _progress(entries, "reading pairs", len(entries)):
         try:
-            read.append(pairs_layout.read(entry, config.size))
+            read.append(kept(pairs_layout.read(entry, config.size)))
         except BadFile as reason:
             bad.append(str(reason))
     return Reading(read, bad, ignored=found.ignored)
@@ -40,7 +41,7 @@ def pairs(raw: Path, config: DataConfig) -> Reading[Pair]:
 def heads(raw: None, config: DataConfig) -> Reading[Pair]:
     """Return the rendered patients."""
     drawn = (_rendered(index, config) for index in range(config.patients))
-    return Reading(list(_progress(drawn, "rendering faces", config.patients)))
+    return Reading(list(map(kept, _progress(drawn, "rendering faces", config.patients))))
 
 
 def photos(raw: Path, config: DataConfig) -> Reading[Pair]:
@@ -49,7 +50,7 @@ def photos(raw: Path, config: DataConfig) -> Reading[Pair]:
 
     found = reading.read(raw, config.size, config.limit)
     made = (_warped(face, index, config) for index, face in enumerate(found.items))
-    pairs = list(_progress(made, "warping faces", len(found.items)))
+    pairs = list(map(kept, _progress(made, "warping faces", len(found.items))))
     return Reading(pairs, found.bad, ignored=found.ignored)
 
 

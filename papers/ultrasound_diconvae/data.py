@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, UInt8
 
-from common.data.prepared import Example, Examples, Prepared, Reading
+from common.data.prepared import Example, Examples, Later, Prepared, Reading
+from common.data.shelf import passing
 from common.data.splits import PARTS, split_groups
 from papers.ultrasound_diconvae import fetal_planes_layout
 from papers.ultrasound_diconvae.config import DataConfig
@@ -47,7 +48,7 @@ def examples(config: DataConfig, reading: Reading[LabeledImage]) -> Examples:
     parts = {part: [images[i] for i in chosen[part]] for part in PARTS}
     return Examples(
         {
-            part: {f"{one.plane}/{one.name}": _example(one) for one in members}
+            part: Later({f"{one.plane}/{one.name}": one for one in members}, _example)
             for part, members in parts.items()
         },
         {part: _summary(members) for part, members in parts.items()},
@@ -57,23 +58,16 @@ def examples(config: DataConfig, reading: Reading[LabeledImage]) -> Examples:
 
 def load(prepared: Prepared, part: str) -> Part:
     """Return one part, train, validation or test, in the order of the images' names."""
-    rows = sorted(prepared.rows(part), key=lambda row: (row["name"], row["plane"]))
-
-    def stacked(name: str) -> Shaped[np.ndarray, "images ..."]:
-        return np.stack([row[name] for row in rows])
-
-    def strings(name: str) -> tuple[str, ...]:
-        return tuple(row[name].decode() for row in rows)
-
+    columns = prepared.columns(part, "name", "plane")
     return Part(
-        names=strings("name"),
-        subjects=strings("subject"),
-        planes=strings("plane"),
-        images=stacked("image"),
-        labels=stacked("labels"),
-        mm=stacked("mm"),
-        head_mm=stacked("head_mm").astype(np.float32),
-        clean=stacked("clean") if "clean" in rows[0] else None,
+        names=columns["name"],
+        subjects=columns["subject"],
+        planes=columns["plane"],
+        images=columns["image"],
+        labels=columns["labels"],
+        mm=columns["mm"],
+        head_mm=columns["head_mm"].astype(np.float32),
+        clean=columns.get("clean"),
     )
 
 
@@ -94,15 +88,12 @@ def _summary(images: Sequence[LabeledImage]) -> dict[str, Any]:
     """Return how many images and subjects, how many of every plane and with every class."""
     planes = Counter(one.plane for one in images)
     heads = [one.head_mm for one in images if np.isfinite(one.head_mm)]
+    labeled = Counter(label for one in passing(images) for label in np.unique(one.labels).tolist())
     return {
         "images": len(images),
         "subjects": len({one.subject for one in images}),
         "planes": {plane: planes[plane] for plane in PLANES if planes[plane]},
-        "classes": {
-            name: sum(bool((one.labels == label).any()) for one in images)
-            for label, name in enumerate(CLASSES)
-            if label
-        },
+        "classes": {name: labeled[label] for label, name in enumerate(CLASSES) if label},
         **({"head_mm_min": min(heads), "head_mm_max": max(heads)} if heads else {}),
     }
 

@@ -13,6 +13,7 @@ from common.data.copies import Copies
 from common.data.finder import COPIED, Listing
 from common.data.prepared import Dataset, Reading
 from common.data.raw import BadFile
+from common.data.shelf import kept
 from common.data.splits import in_turns
 from papers.ultrasound_diconvae import fetal_planes_layout, hc18_layout
 from papers.ultrasound_diconvae.config import DataConfig
@@ -48,7 +49,7 @@ def simulated(raw: None, config: DataConfig) -> Reading[LabeledImage]:
     from papers.ultrasound_diconvae.simulate import cohort
 
     drawn = cohort(config.images, COHORT_SEED, height=config.height, width=config.width)
-    return Reading(list(_progress(drawn, "simulating", config.images)))
+    return Reading(list(map(kept, _progress(drawn, "simulating", config.images))))
 
 
 DATASETS = {
@@ -104,7 +105,7 @@ def _read(
             bad.append(f"{entry.image.name}: {reason}")
             continue
         if first is image:
-            images[key] = image
+            images[key] = kept(image)
         else:
             ignored.append(f"{entry.image.name}, as {first.name}: {COPIED}")
     return Reading(sorted(images.values(), key=lambda one: one.name), bad, ignored=ignored)

@@ -19,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from common.data.loader import ArraySource
+from common.data.shelf import by_blocks
 from common.nn.predictor import Predictor
 from common.pretrained.perceptual import PerceptualNetwork, load_perceptual
 from common.pretrained.weights import lpips_path
@@ -92,7 +93,8 @@ def examples_of(unit: Unit[Config], prepared: Prepared, part: str) -> ArraySourc
         denoiser = None
         if "denoiser" in unit.run.networks[unit.network].after:
             denoiser = Predictor(trained_network(unit.of("denoiser")), denoise, DENOISING_BATCH)
-        images = make_inputs(unit.network.removeprefix(SEGMENTER), images, denoiser)
+        variant = unit.network.removeprefix(SEGMENTER)
+        images = by_blocks(lambda some: make_inputs(variant, some, denoiser), images)
     return ArraySource({"image": images, "labels": loaded.labels})
 
 

@@ -1,7 +1,6 @@
 """Sizes, splits, hashes, TFDS folders and batches, without any study."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -210,74 +209,6 @@ def test_every_kind_of_field_comes_back_with_its_type(tmp_path):
     assert row["text"].decode() == "ä"
     assert (row["whole"], row["number"]) == (7, 2**31 - 1)
     assert np.float32(row["real"]) == row["single"] == np.float32(0.1)
-
-
-def test_a_folder_is_made_once_for_one_identity(tmp_path):
-    calls = []
-
-    def make(draft):
-        calls.append(draft)
-        (draft / f"file{len(calls)}").touch()
-        return {"n": len(calls)}
-
-    folder = tmp_path / "data" / "set-1"
-    record = builder.prepare_once(folder, {"config": "a", "raw": "r"}, make)
-    assert builder.prepare_once(folder, {"config": "a", "raw": "r"}, make) == record
-    assert builder.prepare_once(folder, {"config": "a"}, make) == record
-    assert len(calls) == 1
-    assert builder.prepare_once(folder, {"config": "a", "raw": "other"}, make)["n"] == 2
-    assert sorted(path.name for path in folder.iterdir()) == ["file2", builder.RECORD]
-
-
-@pytest.mark.parametrize("record", [None, "", "{}", "[1]", '{"identity": 3}'])
-def test_a_prepared_folder_whose_record_is_gone_or_damaged_is_made_again(tmp_path, record):
-    def make(draft):
-        (draft / "set").mkdir()
-        (draft / "set" / "set-train.array_record-00000-of-00001").write_text("x")
-        return {"n": 1}
-
-    folder = tmp_path / "set-1"
-    whole = builder.prepare_once(folder, {"config": "a"}, make)
-    (folder / builder.RECORD).unlink()
-    if record is not None:
-        (folder / builder.RECORD).write_text(record)
-    assert builder.prepare_once(folder, {"config": "a"}, make) == whole
-    assert sorted(path.name for path in folder.iterdir()) == [builder.RECORD, "set"]
-
-
-def test_a_folder_of_something_else_is_never_replaced(tmp_path):
-    (tmp_path / "mine").touch()
-    with pytest.raises(InputError, match="is not a prepared data set"):
-        builder.prepare_once(tmp_path, {}, write_small)
-    assert (tmp_path / "mine").exists()
-
-
-def test_a_failed_preparation_leaves_nothing(tmp_path):
-    def fail(draft):
-        (draft / "half").touch()
-        raise InputError("bad")
-
-    with pytest.raises(InputError, match="bad"):
-        builder.prepare_once(tmp_path / "set", {}, fail)
-    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
-
-
-def test_a_killed_preparation_is_begun_again(tmp_path):
-    def die(draft):
-        (draft / "half").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    folder = tmp_path / "set"
-    child = os.fork()
-    if not child:
-        builder.prepare_once(folder, {}, die)
-        os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert list(tmp_path.glob(".set.incomplete/half"))
-    assert not folder.exists()
-    builder.prepare_once(folder, {}, write_small)
-    assert len(builder.read("small", folder, "train")) == 5
-    assert not list(tmp_path.glob("**/half"))
 
 
 def test_tensorflow_is_never_imported(tmp_path):

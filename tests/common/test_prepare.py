@@ -128,12 +128,12 @@ def test_what_was_read_can_be_loaded_and_is_described(prepared, tmp_path) -> Non
     assert data.ignored == ("notes: of another kind",)
     assert data.sizes == {"train": 3, "test": 1}
     assert data.parts == {"train": {"scans": 3}, "test": {"scans": 1}}
-    rows = sorted(data.rows("train"), key=lambda row: row["row"])
-    assert [row["name"] for row in rows] == [b"a.txt", b"b.txt", b"c.txt"]
-    np.testing.assert_array_equal(rows[1]["x"], np.full((2, 2), 2.5, np.float32))
-    assert rows[1]["x"].dtype == np.float32
-    assert float(rows[1]["age"]) == 2.5
-    assert len(data.rows("test")) == 1
+    columns = data.columns("train", "row")
+    assert columns["name"] == ("a.txt", "b.txt", "c.txt")
+    np.testing.assert_array_equal(columns["x"][1], np.full((2, 2), 2.5, np.float32))
+    assert columns["x"].dtype == np.float32
+    assert columns["age"].tolist() == [1, 2.5, 3]
+    assert len(data.columns("test")["x"]) == 1
     assert prepared() == data  # found
 
 
@@ -243,7 +243,8 @@ def test_two_processes_at_once_prepare_once(source, raw, tmp_path) -> None:
         "(folder / f'ready{sys.argv[2]}').touch()\n"
         "while not (folder / 'go').exists(): time.sleep(0.005)\n"
         "data = prepare(study.RAW, Config(), study.examples, folder / 'data', folder / 'raw')\n"
-        "print(json.dumps([data.content_hash, len(study.calls), len(data.rows('train'))]))\n"
+        "rows = len(data.columns('train')['name'])\n"
+        "print(json.dumps([data.content_hash, len(study.calls), rows]))\n"
     )
     both = [
         subprocess.Popen(

@@ -279,7 +279,8 @@ def test_killed_again_and_again_it_ends_bit_identical(tmp_path):
         np.testing.assert_array_equal(whole[name], killed[name])
     folders = (tmp_path / "whole/checkpoints", tmp_path / "killed/checkpoints")
     names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
-    assert names == [["20", "25", "30"]] * 2  # the best and the last two, no leftovers
+    kept = ["20", "25", "30", "ended.json"]  # the best and the last two, no leftovers
+    assert names == [kept] * 2
 
 
 def test_programs_that_save_memory_plan_less_of_it_and_compute_the_same():

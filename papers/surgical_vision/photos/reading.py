@@ -10,6 +10,7 @@ from common.data.copies import Copies
 from common.data.finder import COPIED, Listing, look, numeric, suffix
 from common.data.prepared import Reading
 from common.data.raw import BadFile, existing
+from common.data.shelf import kept
 from common.data.user_files import shown
 from papers.surgical_vision.image import SUFFIXES, read_photo
 from papers.surgical_vision.photos import find
@@ -40,7 +41,7 @@ def read(folder: Path, size: int, limit: int = 0) -> Reading[Face]:
             if (first := copies.first(name, photo)) != name:
                 ignored.append(f"{name}, as {first}: {COPIED}")
                 continue
-            faces.append(find.face(networks, photo, size, name))
+            faces.append(kept(find.face(networks, photo, size, name)))
         except BadFile as reason:
             bad.append(f"{name}: {reason}")
     return Reading(faces, bad, ignored=ignored)

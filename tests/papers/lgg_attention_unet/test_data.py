@@ -132,6 +132,16 @@ def test_every_bad_file_is_named_and_skip_bad_leaves_its_patient_out(kaggle, tmp
     assert "3 bad left out" in prepared.description
 
 
+def test_a_patient_of_another_size_than_most_is_named_and_can_be_left_out(kaggle, tmp_path):
+    for file in path(kaggle, 2, "1").parent.iterdir():
+        image = tifffile.imread(file)
+        kind = "rgb" if image.ndim == 3 else "minisblack"
+        tifffile.imwrite(file, image.repeat(2, 0).repeat(2, 1), photometric=kind)
+    with pytest.raises(InputError, match=r"\n.*_0002: images of 64x64, most are 32x32"):
+        prepare(FOLDS, tmp_path / "out", kaggle)
+    assert len(prepare(FOLDS, tmp_path / "out", kaggle, skip_bad=True).skipped) == 1
+
+
 def test_a_gap_in_the_numbers_is_named(kaggle, tmp_path):
     for name in ("6", "6_mask"):
         path(kaggle, 4, name).unlink()

@@ -94,11 +94,12 @@ def test_every_bad_film_is_named(raw):
     assert bad.pop("images/00000001_001.png").startswith("cannot be read")
     assert bad == {
         "images/00000001_000.png": "cannot be read: it is a Git LFS pointer (fetch the file: git "
-        "lfs pull), expected PNG or JPEG",
+        "lfs pull), expected PNG, JPEG or DICOM",
         "images/00000001_002.png": "is of one gray value, not a film",
         "images/00000002_000.png": "is 90x40, which is not the shape of a chest film",
         "images/00000002_001.png": "is 20x40, expected at least 32 pixels a side",
-        "images/00000003_000.png": "has 16 bits a pixel; save it with 8, or give the DICOM file",
+        "images/00000003_000.png": "has more than 8 bits a pixel; save it with 8, or give the "
+        "DICOM file",
     }
 
 
@@ -163,7 +164,7 @@ def test_colors_are_refused_and_orientation_is_heeded(tmp_path):
     content[24] = 16  # as a PNG of 16 bits with transparency begins
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
     (tmp_path / "b.png").write_bytes(content)
-    with pytest.raises(BadFile, match="has 16 bits a pixel"):
+    with pytest.raises(BadFile, match="has 16 bits and colors or transparency"):
         gray_film.read(tmp_path / "b.png")
 
 

@@ -243,25 +243,41 @@ def test_photos_are_turned_as_their_exif_says(orientation, tmp_path):
     assert [corner.all() for corner in corners] == [i == bright for i in range(4)]
 
 
-def test_of_several_images_in_a_photo_the_first_is_read(tmp_path):
+def test_of_several_images_in_a_jpeg_the_first_is_read(tmp_path):
     first, second = (Image.fromarray(np.full((8, 8, 3), v, np.uint8)) for v in (10, 200))
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
+    assert read_photo(tmp_path / "a.jpg").shape == (8, 8, 3)
+    assert np.abs(read_photo(tmp_path / "a.jpg").astype(int) - 10).max() < 3
     first.save(tmp_path / "a.png", save_all=True, append_images=[second])
-    for name in ("a.jpg", "a.png"):
-        assert read_photo(tmp_path / name).shape == (8, 8, 3)
-        assert np.abs(read_photo(tmp_path / name).astype(int) - 10).max() < 3
+    with pytest.raises(BadFile, match="holds 2 images"):
+        read_photo(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_a_photo_is_what_its_content_says(kind, tmp_path):
+    image = Image.fromarray(np.full((24, 40, 3), 102, np.uint8))
+    image.save(tmp_path / "a.heic", format=kind)
+    assert np.abs(read_photo(tmp_path / "a.heic").astype(int) - 102).max() <= 2
+    transparent = Image.fromarray(np.full((24, 40, 4), 102, np.uint8))
+    if kind != "JPEG":
+        transparent.save(tmp_path / "a.heic", format=kind)
+        with pytest.raises(BadFile, match="transparent in places"):
+            read_photo(tmp_path / "a.heic")
+
+
+CONTENT = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
 
 def test_heic_needs_its_reader(raw, monkeypatch):
     (raw / "before" / "2.png").unlink()
-    (raw / "before" / "2.HEIC").write_bytes(b"content")
+    (raw / "before" / "2.HEIC").write_bytes(CONTENT)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (line,) = pairs(raw, config()).bad
     assert line == "before/2.HEIC: is HEIC: `just install --extra heic`, or save it as JPEG"
     image = Image.fromarray(face("2 before", SIZE, SIZE)).convert("RGBA")
 
     def read_heif(file):
-        assert file.read() == b"content"
+        assert file.read() == CONTENT
         return SimpleNamespace(to_pillow=lambda: image)
 
     monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(read_heif=read_heif))

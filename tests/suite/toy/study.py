@@ -117,7 +117,7 @@ def train(unit: Unit[Config], prepared: Prepared) -> None:
         time.sleep(0.01)
     time.sleep(float(os.environ.get("TOY_SECONDS", 0)))
     before = [weights(unit.of(name)) for name in unit.run.networks[unit.network].after]
-    learned = sorted(row["text"].decode() for row in prepared.rows("train"))
+    learned = sorted(prepared.columns("train")["text"])
     (unit.folder / "weights.json").write_text(json.dumps([unit.network, before, learned]))
     note(unit.run, f"train {unit.network} {unit.seed}")
 

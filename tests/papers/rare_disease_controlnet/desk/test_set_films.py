@@ -3,7 +3,6 @@
 from tests.papers.rare_disease_controlnet.desk.made_up import a_desk, browser  # isort: skip
 
 import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from common import paths
-from common.data import builder
+from common.data import builder, folders
 from papers.rare_disease_controlnet.corpus import decisions, png
 from papers.rare_disease_controlnet.desk.reading import sets
 from papers.rare_disease_controlnet.desk.reading.held_out import STUDY, held_out
@@ -77,10 +76,14 @@ def test_test_films_of_the_engines_data_are_added(tmp_path, monkeypatch):
         for number in range(12)
     }
     folder = paths.data() / STUDY / "data-1"
-    builder.write("simulated", folder, {"test": films})
     part = {"normal": 6, "findings": {"nodule": 3, "effusion": 3}}
     record = {"dataset": "simulated", "content_hash": small_run.DATA, "parts": {"test": part}}
-    (folder / builder.RECORD).write_text(json.dumps(record))
+
+    def make(draft):
+        builder.write("simulated", draft, {"test": films})
+        return record
+
+    folders.prepare_once(folder, {}, make)
     engine = small_run.seed_folder(tmp_path, small_run.classifiers("real_4"))
     desk = a_desk(tmp_path / "desk")
     assert held_out(desk.settings) is None  # no engine here
