@@ -71,7 +71,7 @@ def dependencies(*roots: Callable[..., Any] | ModuleType) -> list[str]:
 
 def _shown(symbol: Symbol) -> str:
     parts = symbol.module.parts
-    start = max(i for i, part in enumerate(parts) if part in PACKAGES)
+    start = max((i for i, part in enumerate(parts) if part in PACKAGES), default=0)
     return f"{'/'.join(parts[start:])}:{symbol.name}"
 
 

@@ -18,7 +18,7 @@ from common.outputs import check_room
 
 RECORD = "prepared.json"  # written last: a folder that has it is whole
 _OURS = (RECORD, "dataset_info.json", "features.json")  # the latter two are TFDS's
-_OF_RECORDS = ".array_record"  # a part of the names of TFDS's files of examples
+_PARTS = (".array_record", ".npz")  # of the names of TFDS's files of examples, and of caches
 
 
 def prepare_once(
@@ -109,7 +109,8 @@ def _whole(folder: Path) -> dict[str, Any] | None:
                 raise InputError(f"{folder / name}: damaged")
     except InputError as damage:
         for path in folder.rglob("*"):
-            if path.is_file() and path.name not in _OURS and _OF_RECORDS not in path.name:
+            ours = path.name in _OURS or any(part in path.name for part in _PARTS)
+            if path.is_file() and not ours:
                 raise InputError(
                     f"{folder}: is not a prepared data set, choose another folder"
                 ) from None

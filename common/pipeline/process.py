@@ -27,7 +27,7 @@ def prepare_process() -> None:
     if matplotlib := importlib.util.find_spec("matplotlib"):  # its own settings, not the user's
         folder = Path(str(matplotlib.origin)).parent
         os.environ["MATPLOTLIBRC"] = str(folder / "mpl-data" / "matplotlibrc")
-    for name in ("absl", "orbax", "tensorflow_datasets", "jax._src.distributed"):
+    for name in ("absl", "jax._src.distributed", "matplotlib", "orbax", "tensorflow_datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

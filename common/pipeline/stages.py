@@ -74,7 +74,7 @@ def _share(run: Run[Any], items: Sequence[units.Item]) -> None:
     """Do what is not done yet, in processes of its own where there are several to share it."""
     pending = []
     for item in items:
-        if item.is_done():
+        if item.is_done() and item.is_ready():  # else it depends on what is made again
             item.warn_of_other_code()
         else:
             pending.append(item)

@@ -81,7 +81,8 @@ def test_devices_and_processes_that_take_turns_train_as_one_device_does(runs):
     assert len(whole.files) > 20
     for name in whole.files:
         np.testing.assert_allclose(turns[name], whole[name], **TOLERANCE)
-    assert sorted(path.name for path in (runs[1] / "checkpoints").iterdir()) == ["20", "25", "30"]
+    kept = sorted(path.name for path in (runs[1] / "checkpoints").iterdir())
+    assert kept == ["20", "25", "30", "ended.json"]
 
 
 def test_the_step_equals_a_pmap_of_the_same_function(runs):

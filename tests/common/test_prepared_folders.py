@@ -9,6 +9,7 @@ import pytest
 
 from common.data import builder, folders
 from common.errors import InputError
+from common.results.cache import cached
 
 
 def write_small(draft: Path) -> dict:
@@ -45,6 +46,7 @@ def test_a_prepared_folder_whose_record_is_gone_or_damaged_is_made_again(tmp_pat
 
     folder = tmp_path / "set-1"
     whole = folders.prepare_once(folder, {"config": "a"}, make)
+    cached(folder / "features", "real", "k", lambda: {"features": np.ones(2)})
     (folder / folders.RECORD).unlink()
     if record is not None:
         (folder / folders.RECORD).write_text(record)

@@ -37,16 +37,16 @@ MADE_AGAIN = {
     "prepared.json": [],
     "dataset_info.json": [],
     "*.array_record*": [],
-    "encoder-*/seed_0/trained.json": ["train encoder 0", "evaluate 0"],
-    "critic-*/seed_0/network.json": ["train critic 0", "evaluate 0"],
+    "encoder-*/seed_0/trained.json": ["train encoder 0"],
+    "critic-*/seed_0/network.json": ["train critic 0"],
     "demo-*/seed_0/evaluated.json": ["evaluate 0"],
     "demo-*/seed_0/metrics.json": ["evaluate 0"],
     "demo-*/seed_0/samples.npz": ["evaluate 0"],
     "demo-*/seed_0/tuned.json": ["evaluate 0"],
     "demo-*/seed_0/networks.json": [],
-    "networks/encoder/evaluated.json": ["measure encoder 0", "evaluate 0"],
-    "networks/encoder/samples.npz": ["measure encoder 0", "evaluate 0"],
-    "networks/encoder/metrics.json": ["measure encoder 0", "evaluate 0"],
+    "networks/encoder/evaluated.json": ["measure encoder 0"],
+    "networks/encoder/samples.npz": ["measure encoder 0"],
+    "networks/encoder/metrics.json": ["measure encoder 0"],
 }
 
 
@@ -59,7 +59,8 @@ def finished(project: Path, capsys) -> Callable[[], Path]:
     out = project / "out"
 
     def call() -> Path:
-        assert run(capsys, "replicate", "apple", "--seeds", "1", "--out", out)[0] == 0
+        status, _, err = run(capsys, "replicate", "apple", "--seeds", "1", "--out", out)
+        assert status == 0, err
         return out
 
     return call
@@ -82,7 +83,9 @@ def test_a_damaged_record_is_made_again_and_nothing_else(name, finished, project
         found[0].unlink() if content is None else found[0].write_bytes(content)
         assert numbers(finished()) == before, damage
         again = done(project, "train", "measure", "evaluate")[did:]
-        assert again == MADE_AGAIN[name] or (again and name.endswith("trained.json")), damage
+        made, more = again[: len(MADE_AGAIN[name])], again[len(MADE_AGAIN[name]) :]
+        assert made == MADE_AGAIN[name], damage
+        assert not more or (made and more[-1] == "evaluate 0"), damage  # it took other seconds
         assert found[0].exists()
 
 

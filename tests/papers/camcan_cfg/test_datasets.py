@@ -148,9 +148,15 @@ def double(raw: Path) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated gzip": (truncate, "cannot be read"),
-    "not gzip": (lambda raw: file_of(raw, "CC001").write_text("x"), "is no NIfTI volume"),
+    "not gzip": (
+        lambda raw: file_of(raw, "CC001").write_text("x"),
+        "it is text, expected a NIfTI volume",
+    ),
     "2-D": (lambda raw: save(file_of(raw, "CC001"), volume(1)[0]), "has 2 dimensions"),
-    "4-D": (lambda raw: save(file_of(raw, "CC001"), volume(1)[..., None]), "has 4 dimensions"),
+    "4-D": (
+        lambda raw: save(file_of(raw, "CC001"), np.stack([volume(1)] * 2, -1)),
+        "has 4 dimensions",
+    ),
     "too thin": (lambda raw: save(file_of(raw, "CC001"), volume(1)[..., :3]), "3 axial slices"),
     "nan": (lambda raw: save(file_of(raw, "CC001"), volume(1) * np.nan), "not finite"),
     "0 to 1": (lambda raw: save(file_of(raw, "CC001"), volume(1) / 255), "scale them to 0 to 255"),

@@ -41,7 +41,9 @@ def seed_folder(
     run = Run(STUDY, smoke, config, (seed,), home / "results", home=home)
     units = [Unit(run, seed, name, DATA).of(name) for name in networks]
     for unit in units:
-        checkpoints_of(unit.folder).save(1, networks[unit.network], {}, {})
+        checkpoints = checkpoints_of(unit.folder)
+        checkpoints.save(1, networks[unit.network], {}, {})
+        checkpoints.end()
         save_network(unit, PARTS)
     save_index(run, seed, units, PARTS)
     return run.seed_folder(seed)

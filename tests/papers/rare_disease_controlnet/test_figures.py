@@ -11,6 +11,7 @@ import pytest
 from papers.rare_disease_controlnet.compared import ARMS
 from papers.rare_disease_controlnet.figures import classifiers, engine, films
 from papers.rare_disease_controlnet.render import make_tables, render
+from tests.common.manifests import manifest
 from tests.papers.rare_disease_controlnet.results_made_up import (
     CASES,
     CLASSES,
@@ -40,9 +41,8 @@ def results(folder: Path, arrays: dict, **options) -> Path:
     """Write a results folder of three seeds."""
     seeds = {f"{number}": metrics(**options) for number in range(3)}
     (folder / "metrics.json").write_text(json.dumps({"seeds": seeds}, sort_keys=True))
-    dataset = {"stand_in": True, "description": "made up"}
-    config = {"data": {"rare": RARE, "findings": list(FINDINGS)}}
-    (folder / "manifest.json").write_text(json.dumps({"dataset": dataset, "config": config}))
+    data = {"rare": RARE, "findings": list(FINDINGS)}
+    (folder / "manifest.json").write_text(manifest("rare_disease_controlnet", data=data))
     np.savez(folder / "samples.npz", **arrays)
     return folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import xla
+from common import sealed, xla
 from common.errors import InputError
 from common.pipeline.process import prepare_process
 from common.pipeline.trained import INDEX
@@ -128,7 +128,7 @@ def test_what_it_follows_is_found_in_a_corpus_and_in_those_of_the_run(drawn, tmp
     other = seed_folder(tmp_path / "elsewhere", engine(1), seed=1, config=CHANGED)
     index = json.loads((other / INDEX).read_text())
     index["networks"]["synthesis_4"] = str(tmp_path / "made")
-    (other / INDEX).write_text(json.dumps(index))
+    (other / INDEX).write_text(sealed.seal(index))
     shutil.move(tmp_path / "films", tmp_path / "made" / "corpus" / "films")
     assert regenerate(drawn, other).differences == ()
     with pytest.raises(

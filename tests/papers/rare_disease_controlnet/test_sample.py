@@ -158,7 +158,7 @@ def test_flags_go_before_the_preset_and_that_before_the_experiment():
         ("--label normal --extent 0.5", "--extent 0.5: a normal film has no finding"),
         ("--side up", '--side = "up": not a valid value'),
         ("--extent 2", "--extent = 2: expected from 0 to 1"),
-        ("--count 0", "--count = 0: expected from 1 to 10000"),
+        ("--count 0", "--count = 0: expected from 1 to 10,000"),
         ("--count many", '--count = "many": must be a whole number'),
         ("--seed -1", "--seed = -1: expected from 0"),
         ("--seed 4294967295 --count 2", "--seed 4294967295: the last of 2 would be above"),

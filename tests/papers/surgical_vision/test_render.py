@@ -11,6 +11,7 @@ import pytest
 from papers.surgical_vision import figures
 from papers.surgical_vision.render import make_tables, render
 from papers.surgical_vision.variants import MODELS
+from tests.common.manifests import manifest
 from tests.papers.surgical_vision.made_up import CASES, changed, metrics, samples
 
 ALWAYS = {"learning_curves"}
@@ -28,8 +29,7 @@ def results(folder: Path, images: bool, **options) -> Path:
     """Write a results folder of three seeds."""
     seeds = {f"{number}": metrics(**options) for number in range(3)}
     (folder / "metrics.json").write_text(json.dumps({"seeds": seeds}))
-    dataset = {"stand_in": True, "description": "made up"}
-    (folder / "manifest.json").write_text(json.dumps({"dataset": dataset}))
+    (folder / "manifest.json").write_text(manifest("surgical_vision"))
     np.savez(folder / "samples.npz", **(samples() if images else {}))
     return folder
 

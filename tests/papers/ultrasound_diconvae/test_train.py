@@ -181,7 +181,9 @@ def save_denoiser(config: Config, home: Path) -> tuple[Run[Config], State]:
     moved = State(
         *jax.tree.map(lambda leaf: leaf + 1, (state.params, state.opt_state, state.stats))
     )
-    checkpoints_of(Unit(run, 0, "denoiser", "a hash").folder).save(1, moved, {}, {})
+    checkpoints = checkpoints_of(Unit(run, 0, "denoiser", "a hash").folder)
+    checkpoints.save(1, moved, {}, {})
+    checkpoints.end()
     return run, moved
 
 

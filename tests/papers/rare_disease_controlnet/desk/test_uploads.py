@@ -59,8 +59,8 @@ def test_a_film_comes_as_it_is_from_every_kind_of_file(tmp_path):
         "png": saved(FILM),
         "interlaced or not": saved(FILM, optimize=True),
         "rgb": saved(colored(FILM)),
-        "alpha": saved(colored(FILM, 255 - FILM)),
-        "gray and alpha": saved(np.stack([FILM, 255 - FILM], -1)),
+        "alpha": saved(colored(FILM, np.full_like(FILM, 255))),
+        "gray and alpha": saved(np.stack([FILM, np.full_like(FILM, 255)], -1)),
         "palette": saved(Image.fromarray(FILM).convert("P")),
         "dicom": dicom(tmp_path),
     }
