@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import jinja2
 
-from common.report.comparison import Comparison, as_tables
+from common.report.comparison import Comparison, as_tables, compared, not_compared
 from common.report.verdicts import Word
 from common.results import tables
 from common.text import visible
@@ -30,8 +30,9 @@ class Section:
     name: str
     anchor: str
     comparison: Comparison
-    numbers: tables.Table
     claims: tables.Table
+    numbers: tables.Table  # that can be compared
+    not_compared: tuple[str, ...]  # a line for each reason
     deviations: tables.Table
     tally: dict[str, int]  # verdicts by word, in order of appearance
     figures: tuple[Figure, ...]
@@ -84,8 +85,9 @@ def _section(comparison: Comparison, folder: Path) -> Section:
         name=f"{comparison.study}: {comparison.experiment}",
         anchor=f"{comparison.study}-{comparison.experiment}",
         comparison=comparison,
-        numbers=shown["comparison"],
         claims=shown["claims"],
+        numbers=compared(comparison),
+        not_compared=tuple(not_compared(comparison)),
         deviations=shown["deviations"],
         tally=dict(Counter(verdict.word for verdict in verdicts)),
         figures=tuple(

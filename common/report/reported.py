@@ -10,6 +10,7 @@ Schema::
 
     [[number]]
     id = "fid_w7"
+    name = "FID at w = 7"            # as people read it; by default the id
     metric = "guidance.7.0.fid768"   # dotted path into the metrics of a seed
     value = 0.0663
     unit = ""
@@ -53,12 +54,18 @@ class Number:
     metric: str
     value: float
     source: str
+    name: str = ""
     unit: str = ""
     better: Better = "none"
     floor: float = 0.0
     floor_reason: str = ""
     n: int | None = None
     context: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Its name as people read it."""
+        return self.name or self.id
 
 
 @dataclasses.dataclass(frozen=True)

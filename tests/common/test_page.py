@@ -1,12 +1,13 @@
 """The suite's page: what is on it, escaped, linked and well formed."""
 
+import dataclasses
 import html.parser
 from pathlib import Path
 
 import pytest
 
 from common.report import page
-from common.report.comparison import ClaimRow, Comparison, NumberRow, markdown
+from common.report.comparison import ClaimRow, Comparison, NumberRow, as_tables, markdown
 from common.report.reported import Absent, Number
 from common.report.verdicts import Verdict
 
@@ -82,9 +83,9 @@ def test_everything_of_a_comparison_is_shown(project: Path) -> None:
     for words in (
         "apple: demo",
         "Reported and ours: apple, demo, on made_up (stand-in)",
-        "0.5000 ± 0.1000",
-        "not comparable",
-        "Not comparable because data.dataset is other.",
+        "0.500 ± 0.100",
+        "Numbers not comparable (1: gone): no.",
+        "supported, on made_up (stand-in)",
         "It rises",
         "Claimed without a published measurement: also more (abstract).",
         "Deviations from the published configuration: apple, demo, on made_up (stand-in) (1)",
@@ -105,10 +106,31 @@ def test_no_text_is_taken_for_html(project: Path, field: str) -> None:
 def test_no_text_is_taken_for_html_in_markdown(field: str) -> None:
     claim = ClaimRow("a", HOSTILE, "b", Verdict("supported", HOSTILE))
     absent = Absent("a", HOSTILE, HOSTILE)
-    changes = {"claims": (claim,), "absent": (absent,), "incomparable": HOSTILE, field: HOSTILE}
+    number = NumberRow(Number("a", "a", 1.0, "b"), (), Verdict("not comparable", HOSTILE))
+    changes = {"claims": (claim,), "absent": (absent,), "numbers": (number,), field: HOSTILE}
     text = markdown(comparison(**changes))
     assert text.count(r"\<script>") >= 6
     assert "<" not in text.replace(r"\<", "")
+
+
+def test_claims_come_first_and_what_cannot_be_compared_takes_a_line() -> None:
+    rows = [
+        NumberRow(Number(f"n{i}", "fid", 0.5, "table", name=f"FID {i}"), (0.51234,) * 3, verdict)
+        for i, verdict in enumerate(
+            [Verdict("within", "in"), *[Verdict("not comparable", "no")] * 9]
+        )
+    ]
+    testless = ClaimRow("b", "Untold", "abstract", Verdict("not testable", "no such"))
+    its = comparison(numbers=tuple(rows))
+    text = markdown(dataclasses.replace(its, claims=(*its.claims, testless)))
+    assert "| It rises | supported, on made_up (stand-in) | slope |" in text
+    assert "| Untold | not testable | no such |" in text
+    assert text.index("It rises") < text.index("| FID 0 | 0.500 | 0.512 ± 0.000 | – | 3 | within |")
+    named = ", ".join(f"FID {i}" for i in range(1, 7))
+    assert f"Numbers not comparable (9: {named}, …): no." in text
+    assert "1 settings deviate from the published configuration: `tables/deviations.md`." in text
+    assert "train.steps" not in text
+    assert len(as_tables(its)["comparison"].rows) == 10
 
 
 def test_no_table_nor_benchmark_is_taken_for_html(project: Path) -> None:
@@ -141,9 +163,9 @@ def test_verdicts_are_marked_and_columns_of_numbers_aligned(project: Path) -> No
     text = page.suite([comparison()], project)
     for cell in (
         '<td class="within">within</td>',
-        '<td class="not-comparable">not comparable</td>',
+        '<td class="supported">supported, on made_up (stand-in)</td>',
         '<th scope="col" class="number">reported</th>',
-        '<td class="number">0.5000 ± 0.1000</td>',
+        '<td class="number">0.500 ± 0.100</td>',
         '<td class="number">–</td>',
         "<td>slope</td>",
         "<h3>A step</h3>\n<p>In turn.</p>\n<table>",

@@ -154,7 +154,7 @@ def test_manifest_says_what_it_was_made_from(results: Path, project: Path) -> No
     assert "seconds" not in (results / "metrics.json").read_text()
 
 
-def test_dirty_flag_leaves_results_aside(project: Path) -> None:
+def test_dirty_flag_leaves_results_and_networks_aside(project: Path) -> None:
     def git(*arguments: str) -> None:
         who = ["-c", "user.name=A", "-c", "user.email=a@b.c"]
         subprocess.run(["git", *who, *arguments], cwd=project, check=True, capture_output=True)
@@ -163,6 +163,9 @@ def test_dirty_flag_leaves_results_aside(project: Path) -> None:
     git("add", ".gitignore", "papers", "experiments", "uv.lock")
     git("commit", "-m", "first")
     assert main(["replicate", "apple"]) == 0
+    shipped = project / "papers" / "apple_one" / "networks" / "demo"
+    shipped.mkdir(parents=True)
+    (shipped / "seed_0.safetensors").touch()
     train = studies.load("apple").train
     code = manifests.code(project, train)
     assert len(code["commit"]) == 40
@@ -190,8 +193,10 @@ def test_compare_writes_suite_and_page(results: Path, project: Path, capsys) -> 
     suite = project / "results"
     assert len(json.loads((suite / "comparison.json").read_text())["comparisons"]) == 2
     markdown = (suite / "comparison.md").read_text()
-    row = "| score_w7 | 0.5000 | 0.5010 ± 0.0010 | – | 3 | not comparable | see below |"
-    assert row in markdown
+    assert "Numbers not comparable (1: score_w7): because data.dataset is" in markdown
+    table = (suite.parent / "papers/apple_one/results/demo/tables/comparison.md").read_text()
+    row = "| score_w7 | 0.500 | 0.501 ± 0.001 | – | 3 | not comparable | see below |"
+    assert row in table
     page = (suite / "index.html").read_text()
     assert "<h3>A step</h3>\n<p>In turn.</p>\n<table>" in page
     assert "<td>unet</td>" in page
