@@ -43,7 +43,7 @@ def plan(
         seeds: instead of the experiment's.
         raw: the user's data folder; by default the one given last time for this data set.
         out: the results folder; by default the study's own for the experiment as it stands, and
-            one in the work folder for a variant or a smoke run.
+            one in the work folder for a variant, a smoke run, or one on private data.
         skip_bad: skip bad raw files.
         home: instead of the folder for data and runs.
         processes: that share the work, instead of the experiment's.
@@ -69,7 +69,7 @@ def plan(
         processes=processes,
     )
     variant = config != base or run.seeds != chosen.seeds or skip_bad
-    if out is None and (variant or chosen.scale == "smoke"):
+    if out is None and (variant or chosen.scale == "smoke" or run.dataset.private):
         return dataclasses.replace(run, out=run.work / "results")
     if variant and run.out.resolve() == committed.resolve():
         raise InputError(
@@ -80,9 +80,11 @@ def plan(
 
 
 def resolved(study: Study[C], experiment: Experiment) -> C:
-    """Return the config of an experiment: the published one with the experiment's changes."""
-    where = f"experiments/{study.name}/{experiment.name}.toml"
-    return configs.override(study.published, experiment.config, where)
+    """Return the config of an experiment: the published one, changed by its base and by itself."""
+    folder, config = f"experiments/{study.name}", study.published
+    if experiment.base:
+        config = configs.override(config, experiment.inherited, f"{folder}/{experiment.base}.toml")
+    return configs.override(config, experiment.config, f"{folder}/{experiment.name}.toml")
 
 
 def for_data(study: Study[C], name: str | None) -> list[str]:

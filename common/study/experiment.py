@@ -11,14 +11,17 @@
     expected = "FID falls below 0.05"   # what should come out
     raw = "folder with phenotype.csv"   # what the user must give; absent = nothing
     command = "just replicate camcan"   # optional: how it was run
+    base = "demo"                       # optional: the experiment whose [config] this one changes
 
     [verify]                            # tolerances away from the platform of the results
     "guidance.*.fid768" = {relative = 0.05}             # the first pattern that fits counts;
     "*.dice" = {absolute = 0.02, relative = 0.1}        # what none fits must be equal
     "*.patients.*" = {skip = "why these cannot be compared"}
 
-    [config.data]                       # what differs from the published config
+    [config.data]                       # what differs from the published config, or from the base
     dataset = "simulated"
+
+Of its base an experiment takes the config and nothing else; a base has no base itself.
 """
 
 import dataclasses
@@ -43,7 +46,9 @@ _KINDS = {  # what a file holds beside its tables and seeds
     "expected": str,
     "raw": str,
     "command": str,
+    "base": str,
 }
+_NOT_WRITTEN = ("name", "inherited")  # fields that are no keys of a file
 _TOLERANCES = {"absolute": NonNegative, "relative": BelowOne}
 
 
@@ -80,6 +85,8 @@ class Experiment:
     raw: str | None = None  # what the user must give by --raw; None = nothing
     command: str | None = None
     verify: tuple[Tolerance, ...] = ()
+    base: str | None = None  # the experiment whose config comes before this one's
+    inherited: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # that config
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -102,7 +109,7 @@ def load(folder: Path, name: str = DEFAULT) -> Experiment:
 def read(path: Path) -> Experiment:
     """Read and check the experiment file at `path`; see :func:`load`."""
     table = read_toml(path)
-    fields = {f.name: f for f in dataclasses.fields(Experiment) if f.name != "name"}
+    fields = {f.name: f for f in dataclasses.fields(Experiment) if f.name not in _NOT_WRITTEN}
     for key in table:
         if key not in fields:
             raise InputError(f"{path}: unknown key '{key}', {nearest(key, fields)}")
@@ -120,7 +127,24 @@ def read(path: Path) -> Experiment:
     table["verify"] = tuple(
         _tolerance(pattern, value, path) for pattern, value in table.get("verify", {}).items()
     )
+    if "base" in table:
+        table["inherited"] = _base(path, table["base"]).config
     return Experiment(name=path.stem, **table)
+
+
+def _base(path: Path, name: str) -> Experiment:
+    """Return the experiment that the file at `path` names as its base."""
+    others = [other for other in names(path.parent) if other != path.stem]
+    if name not in others:
+        near = nearest(name, others)
+        raise InputError(f"{path}: base = {configs.shown(name)}: no other such experiment, {near}")
+    file = path.with_name(f"{name}.toml")
+    if "base" in read_toml(file):
+        raise InputError(
+            f"{path}: base = {configs.shown(name)} has a base itself; "
+            "name one without, and repeat what it changes"
+        )
+    return read(file)
 
 
 def seeds(value: Any, where: str) -> tuple[int, ...]:
