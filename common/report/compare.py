@@ -64,7 +64,7 @@ def _number(
         return NumberRow(number, ours, Verdict("context", number.context))
     if refused or reason:
         return NumberRow(number, ours, refused or Verdict("not comparable", reason))
-    return NumberRow(number, ours, judge(ours, number.value, number.better, number.floor))
+    return NumberRow(number, ours, judge(ours, number.value, number.margin, number.better))
 
 
 def _claims(

@@ -15,10 +15,10 @@ Schema::
     value = 0.0663
     unit = ""
     better = "lower"                 # lower | higher | none
-    floor = 0.0012                   # the interval is at least this wide on either side
-    floor_reason = "why"             # needed with a floor above 0
+    margin = 0.0012                  # what is nearer counts as the same
+    margin_reason = "why"
     n = 5160                         # images, people, … behind the number; optional
-    context = "another split"        # not of the source: why it has no verdict; optional
+    context = "another split"        # not of the source: why it has no verdict, nor a margin
     source = "table 1"
 
     [[claim]]
@@ -57,8 +57,8 @@ class Number:
     name: str = ""
     unit: str = ""
     better: Better = "none"
-    floor: float = 0.0
-    floor_reason: str = ""
+    margin: float = 0.0
+    margin_reason: str = ""
     n: int | None = None
     context: str = ""
 
@@ -125,8 +125,11 @@ def read(path: Path) -> Reported:
         absent=_entries(Absent, "absent", table, path),
     )
     for number in reported.numbers:
-        if number.floor < 0 or (number.floor > 0) != bool(number.floor_reason):
-            raise InputError(f"{path}: number {number.id}: floor and floor_reason go together")
+        if not number.context and not (number.margin > 0 and number.margin_reason):
+            raise InputError(
+                f"{path}: number {number.id}: give a margin above 0 with its margin_reason, or "
+                "context"
+            )
     for claim in reported.claims:
         if bool(claim.test) == bool(claim.not_testable):
             raise InputError(f"{path}: claim {claim.id}: give either test or not_testable")

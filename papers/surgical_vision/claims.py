@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from common.metrics.color_difference import JUST_NOTICEABLE
 from common.report.claims import all_of, greater, negative, positive, values
 from common.report.verdicts import Verdict, too_few
 from papers.surgical_vision.variants import MODELS, UNPAIRED
@@ -54,6 +53,13 @@ def cyclegan_changes_almost_nothing(seeds: Seeds) -> Verdict:
     )
 
 
+def _noticed(differences: list[float]) -> list[float]:
+    """Return by how much each ΔE is above what is just noticed."""
+    from common.metrics.color_difference import JUST_NOTICEABLE  # imports JAX, others need not wait
+
+    return [difference - JUST_NOTICEABLE for difference in differences]
+
+
 def cyclegan_changes_lips_or_skin(seeds: Seeds) -> Verdict:
     """Lips or skin change color noticeably, and more than the background."""
     changed = [
@@ -63,7 +69,7 @@ def cyclegan_changes_lips_or_skin(seeds: Seeds) -> Verdict:
         )
     ]
     return all_of(
-        positive([x - JUST_NOTICEABLE for x in changed], "ΔE of lips or skin minus 2.3"),
+        positive(_noticed(changed), "ΔE of lips or skin minus 2.3"),
         greater(changed, _of(seeds, "cyclegan", "color.background"), "above the background's"),
     )
 
@@ -113,9 +119,7 @@ def style_transfer_lacks_detail(seeds: Seeds) -> Verdict:
     name = "style_transfer"
     return all_of(
         negative([x - 0.25 for x in _of(seeds, name, SHARE)], "share minus 0.25"),
-        positive(
-            [x - JUST_NOTICEABLE for x in _of(seeds, name, "color.skin")], "ΔE of skin minus 2.3"
-        ),
+        positive(_noticed(_of(seeds, name, "color.skin")), "ΔE of skin minus 2.3"),
     )
 
 

@@ -57,7 +57,7 @@ def comparison(study: str = "apple", **changes: object) -> Comparison:
         "source_dataset": "orchard",
         "incomparable": "data.dataset is other",
         "numbers": (
-            NumberRow(Number("fid", "fid", 0.5, "table"), (0.4, 0.5, 0.6), Verdict("within", "in")),
+            NumberRow(Number("fid", "fid", 0.5, "table"), (0.4, 0.5, 0.6), Verdict("agrees", "in")),
             NumberRow(Number("gone", "gone", 1.0, "table"), (), Verdict("not comparable", "no")),
         ),
         "claims": (ClaimRow("rises", "It rises", "abstract", Verdict("supported", "slope")),),
@@ -117,7 +117,7 @@ def test_claims_come_first_and_what_cannot_be_compared_takes_a_line() -> None:
     rows = [
         NumberRow(Number(f"n{i}", "fid", 0.5, "table", name=f"FID {i}"), (0.51234,) * 3, verdict)
         for i, verdict in enumerate(
-            [Verdict("within", "in"), *[Verdict("not comparable", "no")] * 9]
+            [Verdict("agrees", "in"), *[Verdict("not comparable", "no")] * 9]
         )
     ]
     testless = ClaimRow("b", "Untold", "abstract", Verdict("not testable", "no such"))
@@ -125,7 +125,7 @@ def test_claims_come_first_and_what_cannot_be_compared_takes_a_line() -> None:
     text = markdown(dataclasses.replace(its, claims=(*its.claims, testless)))
     assert "| It rises | supported, on made_up (stand-in) | slope |" in text
     assert "| Untold | not testable | no such |" in text
-    assert text.index("It rises") < text.index("| FID 0 | 0.500 | 0.512 ± 0.000 | – | 3 | within |")
+    assert text.index("It rises") < text.index("| FID 0 | 0.500 | 0.512 ± 0.000 | – | 3 | agrees |")
     named = ", ".join(f"FID {i}" for i in range(1, 7))
     assert f"Numbers not comparable (9: {named}, …): no." in text
     assert "1 settings deviate from the published configuration: `tables/deviations.md`." in text
@@ -162,7 +162,7 @@ def test_verdicts_are_marked_and_columns_of_numbers_aligned(project: Path) -> No
     )
     text = page.suite([comparison()], project)
     for cell in (
-        '<td class="within">within</td>',
+        '<td class="agrees">agrees</td>',
         '<td class="supported">supported, on made_up (stand-in)</td>',
         '<th scope="col" class="number">reported</th>',
         '<td class="number">0.500 ± 0.100</td>',
@@ -170,7 +170,7 @@ def test_verdicts_are_marked_and_columns_of_numbers_aligned(project: Path) -> No
         "<td>slope</td>",
         "<h3>A step</h3>\n<p>In turn.</p>\n<table>",
         '<td>unet</td><td class="number">0.9</td><td>80%</td>',
-        '1 <span class="within">within</span>, 1 <span',
+        '1 <span class="agrees">agrees</span>, 1 <span',
     ):
         assert cell in text, cell
     assert "#benchmarks" in Page(text).all("a", "href")

@@ -13,42 +13,41 @@ from common.study.config import flatten
 from papers import studies
 
 
-def test_prediction_interval_is_students() -> None:
+def test_the_interval_of_a_mean_is_students() -> None:
     values = [4.1, 4.4, 3.9, 4.6]
-    interval = verdicts.prediction_interval(values)
-    half = scipy.stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * math.sqrt(1 + 1 / 4)
+    interval = verdicts.mean_interval(values)
+    half = scipy.stats.t.ppf(0.95, 3) * scipy.stats.sem(values)
     assert interval.mean == pytest.approx(4.25)
     assert interval.low == pytest.approx(4.25 - half)
     assert interval.high == pytest.approx(4.25 + half)
-    # By the tables: t(0.975, 2) = 4.303, so that 1, 2, 3 predict 2 ± 4.968.
-    assert verdicts.prediction_interval([1.0, 2.0, 3.0]).high == pytest.approx(
-        2 + 4.303 * 1.1547, abs=1e-3
-    )
+    # By the tables: t(0.95, 2) = 2.920, so that the mean of 1, 2, 3 is 2 ± 1.686.
+    assert verdicts.mean_interval([1.0, 2.0, 3.0]).high == pytest.approx(3.686, abs=1e-3)
 
 
-def test_prediction_interval_covers_the_next_draw_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(0).normal(size=(4000, 4)).tolist()
-    intervals = [verdicts.prediction_interval(row[:3]) for row in draws]
-    inside = [i.low <= row[3] <= i.high for i, row in zip(intervals, draws, strict=True)]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+def test_what_is_as_far_as_its_margin_agrees_in_one_of_twenty() -> None:
+    draws = np.random.default_rng(0).normal(1, 0.1, size=(4000, 5)).tolist()
+    words = [verdicts.judge(row, 0.0, 1.0).word for row in draws]
+    assert words.count("agrees") / len(words) == pytest.approx(0.05, abs=0.01)
+    assert words.count("differs") / len(words) == pytest.approx(0.05, abs=0.01)
 
 
 @pytest.mark.parametrize(
-    ("ours", "reported_value", "better", "floor", "word"),
+    ("ours", "reported_value", "margin", "better", "word"),
     [
-        ([1.0, 1.1, 0.9], 1.2, "lower", 0.0, "within"),
-        ([1.0, 1.01, 0.99], 1.2, "lower", 0.0, "better"),
-        ([1.0, 1.01, 0.99], 0.8, "lower", 0.0, "outside"),
-        ([1.0, 1.01, 0.99], 0.8, "higher", 0.0, "better"),
-        ([1.0, 1.01, 0.99], 1.2, "none", 0.0, "outside"),
-        ([1.0, 1.01, 0.99], 1.2, "none", 0.25, "within"),
-        ([1.0, 1.0, 1.0], 1.0, "none", 0.0, "within"),
-        ([1.0, 1.1], 1.0, "lower", 0.0, "no verdict"),
-        ([1.0, math.nan, 1.1], 1.0, "lower", 0.0, "outside"),
+        ([1.0, 1.01, 0.99], 1.1, 0.15, "lower", "agrees"),
+        ([1.0, 1.01, 0.99], 1.2, 0.1, "lower", "better"),
+        ([1.0, 1.01, 0.99], 0.8, 0.1, "lower", "differs"),
+        ([1.0, 1.01, 0.99], 0.8, 0.1, "higher", "better"),
+        ([1.0, 1.01, 0.99], 1.2, 0.1, "none", "differs"),
+        ([1.0, 1.01, 0.99], 1.1, 0.1, "none", "inconclusive"),
+        ([0.5, 1.0, 1.5], 1.0, 0.1, "none", "inconclusive"),  # noise decides nothing
+        ([1.0, 1.0, 1.0], 1.0, 0.1, "none", "agrees"),
+        ([1.0, 1.1], 1.0, 0.1, "lower", "no verdict"),
+        ([1.0, math.nan, 1.1], 1.0, 0.1, "lower", "differs"),
     ],
 )
-def test_verdicts_on_numbers(ours, reported_value, better, floor, word) -> None:
-    assert verdicts.judge(ours, reported_value, better, floor).word == word
+def test_verdicts_on_numbers(ours, reported_value, margin, better, word) -> None:
+    assert verdicts.judge(ours, reported_value, margin, better).word == word
 
 
 @pytest.mark.parametrize(
@@ -96,8 +95,8 @@ id = "fid"
 metric = "real.fid768"
 value = 1
 better = "lower"
-floor = 0.1
-floor_reason = "rounding"
+margin = 0.1
+margin_reason = "rounding"
 source = "t"
 """
 
@@ -123,7 +122,8 @@ def test_reported_numbers_are_read(tmp_path: Path) -> None:
         ('better = "lower"', 'better = "lowest"', "did you mean 'lower'?"),
         ('metric = "real.fid768"\n', "", "'metric' is missing"),
         ("value = 1", 'value = "one"', "must be a number"),
-        ('floor_reason = "rounding"\n', "", "floor and floor_reason go together"),
+        ('margin_reason = "rounding"\n', "", "number fid: give a margin above 0"),
+        ("margin = 0.1", "margin = 0", "number fid: give a margin above 0"),
         ("[[number]]", "[[numbers]]", "unknown key 'numbers'"),
         ('dataset = "d"\n', "", "'dataset' is missing"),
         ("value = 1", "value = ", "not valid TOML"),

@@ -196,7 +196,7 @@ def test_raw_data_is_checked_remembered_and_told_apart(project: Path, capsys) ->
     manifests = [json.loads((Path(s["work"]) / "data.json").read_text()) for s in (first, second)]
     assert manifests[0]["data"]["content_hash"] != manifests[1]["data"]["content_hash"]
     assert second["comparison"]["incomparable"] == ""
-    assert second["comparison"]["numbers"][0]["verdict"]["word"] == "within"
+    assert second["comparison"]["numbers"][0]["verdict"]["word"] == "agrees"
 
 
 def test_what_was_done_by_other_code_is_told(project: Path, capsys) -> None:
@@ -262,3 +262,16 @@ def test_the_real_study_answers_to_its_prefix() -> None:
     assert done.returncode == 2
     assert "unknown experiment 'nothing' of camcan_cfg" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["list"], ["--help"]])
+def test_what_computes_nothing_imports_no_library_that_does(command: list[str]) -> None:
+    program = (
+        "import sys\nfrom papers.__main__ import main\n"
+        f"try:\n    main({command!r})\nexcept SystemExit:\n    pass\n"
+        "print({'jax', 'nibabel', 'flax', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stderr.splitlines()[-1] == "set()"

@@ -47,7 +47,7 @@ def test_untouched_results_are_verified_whole(results: Path, project: Path, caps
         ("metrics.json", "0.501", "0.502", "metrics.json: seed 1: score.7.0: 0.502 committed"),
         ("manifest.json", '"steps": 5', '"steps": 6', "manifest.json: config.train.steps: 6"),
         ("tables/scores.md", "'2'", "'3'", "tables/scores.md: differs"),
-        ("tables/comparison.csv", "within", "better", "tables/comparison.csv: differs"),
+        ("tables/comparison.csv", "agrees", "better", "tables/comparison.csv: differs"),
         ("figures/curve.png", "image", "Image", "figures/curve.png: differs"),
     ],
 )
@@ -55,7 +55,7 @@ def test_what_differs_is_named(
     file: str, old: str, new: str, named: str, results: Path, capsys
 ) -> None:
     if file == "tables/comparison.csv":
-        old, new = "not comparable", "within"
+        old, new = "not comparable", "agrees"
     edit(results / file, old, new)
     status, report = verify(capsys)
     assert status == 1
