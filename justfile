@@ -34,12 +34,22 @@ compare *arguments:
 verify *arguments:
     @{{ python }} -m papers verify "$@"
 
+# a new study that runs: just new NAME
+[no-cd, no-exit-message]
+new *arguments:
+    @{{ python }} -m papers new "$@"
+
 # tables and figures again from the committed metrics
 [no-cd, no-exit-message]
 render *arguments:
     @{{ python }} -m papers render "$@"
 
-# trained networks on your own scans: just predict lgg --checkpoint DIR --input PATH --out DIR
+# trained networks into the project, to be used right after cloning: just export lgg [experiment] [--seeds 0,1]
+[no-cd, no-exit-message]
+export *arguments:
+    @{{ python }} -m papers export "$@"
+
+# trained networks on your own scans: just predict lgg --input PATH --out DIR [--checkpoint PATH]
 [no-cd, no-exit-message]
 predict *arguments:
     @{{ python }} -m papers predict "$@"

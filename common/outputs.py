@@ -20,36 +20,43 @@ from common.errors import InputError
 _ROOM = 4 << 20  # bytes: less is left for no results
 
 
-def check(out: Path) -> None:
-    """Raise `InputError` unless files can be written in `out`."""
-    with _refusing(out):
+def check(out: Path, flag: str = "--out") -> None:
+    """Raise `InputError` unless files can be written in `out`, which `flag` gave."""
+    with _refusing(out, flag):
         if out.exists() and not out.is_dir():
-            raise InputError(f"--out {out}: is a file; give a folder")
+            raise InputError(f"{flag} {out}: is a file; give a folder")
         check_room(out)
 
 
-def check_targets(out: Path, targets: Iterable[Path]) -> None:
+def check_targets(out: Path, targets: Iterable[Path], flag: str = "--out") -> None:
     """Raise `InputError` unless targets can be written in `out`, and no file is lost by it."""
-    with _refusing(out):
+    with _refusing(out, flag):
         longest, known = _longest(out), functools.cache(_known)
         for target in targets:
             if _length(target) > longest:
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), target)
             if os.path.lexists(target) and not _is_one_of(target, known(target.parent)):
                 raise InputError(
-                    f"--out {target}: is there, and not as it was written here; move it, or give "
+                    f"{flag} {target}: is there, and not as it was written here; move it, or give "
                     "another folder"
                 )
 
 
+def check_new(out: Path, targets: Iterable[Path]) -> None:
+    """Raise `InputError` unless files can be written in `out`, or where a target is there."""
+    check(out)
+    if there := [target for target in targets if os.path.lexists(target)]:
+        raise InputError(f"--out {out}: {there[0].name} is there already; give another folder")
+
+
 @contextlib.contextmanager
-def _refusing(out: Path) -> Iterator[None]:
+def _refusing(out: Path, flag: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         where = os.fsdecode(error.filename or out)
         raise InputError(
-            f"--out {where}: cannot be written ({error.strerror}); give another folder"
+            f"{flag} {where}: cannot be written ({error.strerror}); give another folder"
         ) from None
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from common import terminal, xla
 from common.errors import InputError, UserError, nearest, of_system
-from common.pipeline import commands
+from common.pipeline import commands, weights
 from common.pipeline.commands import Outcome
 from common.pipeline.process import prepare_process
 from common.structured import dumps
 from common.study import experiment as experiments
-from papers import arguments, studies
+from papers import arguments, new, studies
 from papers.arguments import Parser
 
 
@@ -123,12 +123,16 @@ def parser() -> argparse.ArgumentParser:
     arguments.experiment(
         add("render", about, lambda o: commands.render_results(o.study, o.experiment))
     )
+    about = "Trained networks of a replicated experiment into the project, to be used by anybody."
+    arguments.export(add("export", about, _run_export))
     about = "Run trained networks on scans of your own."
     arguments.predict(add("predict", about, _run_predict, add_help=False))
     about = "Draw new images with a trained model; beside each lies what makes it again."
     arguments.sample(add("sample", about, _run_sample, add_help=False))
     about = "Draw an image again from its lineage: the same to the byte, or which input differs."
     arguments.regenerate(add("regenerate", about, _run_regenerate))
+    about = "Write a new study that runs: its package, experiments and tests, to be changed."
+    arguments.new(add("new", about, lambda o: new.write(o.name)))
     about = "Pretrained weights: what is here, fetch, verify; register your own."
     arguments.weights(add("weights", about, _run_weights))
     return whole
@@ -163,14 +167,20 @@ def _run_verify(options: argparse.Namespace) -> Outcome:
     return commands.verify_results(options.study, options.experiment, options.stage, options.raw)
 
 
+def _run_export(options: argparse.Namespace) -> Outcome:
+    what = (options.study, options.experiment, options.seeds)
+    return commands.export_networks(*what, options.raw, options.out, options.most)
+
+
 def _run_predict(options: argparse.Namespace) -> Outcome:
     where = (options.checkpoint, options.input, options.out, options.skip_bad)
-    return commands.predict(options.study, studies.load_all, *where, options.option)
+    how = (options.flags, options.csv, options.device)
+    return commands.predict(options.study, studies.load_all, *where, *how)
 
 
 def _run_sample(options: argparse.Namespace) -> Outcome:
     where = (options.checkpoint, options.out)
-    return commands.sample(options.study, studies.load_all, *where, options.flags)
+    return commands.sample(options.study, studies.load_all, *where, options.flags, options.device)
 
 
 def _run_regenerate(options: argparse.Namespace) -> Outcome:
@@ -180,7 +190,7 @@ def _run_regenerate(options: argparse.Namespace) -> Outcome:
 
 def _run_weights(options: argparse.Namespace) -> Outcome:
     add = (options.add[0], Path(options.add[1])) if options.add else None
-    return commands.show_weights(options.fetch, options.verify, add, options.remove)
+    return weights.show(options.fetch, options.verify, add, options.remove)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

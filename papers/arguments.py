@@ -12,6 +12,10 @@ from common.pipeline import commands
 from common.study import experiment as experiments
 from papers import studies
 
+CHECKPOINT = (
+    "folder of trained networks, or one above it as replicate prints it, or a file of shipped "
+    "ones; by default those shipped with the study, or else the run that was trained last here"
+)
 STAGES = ("all", "prepare", "train", "evaluate", "render")
 EPILOG = """\
 exit status:
@@ -103,31 +107,49 @@ def verify(command: Parser) -> None:
     _stage(command, ("all", "render"))
 
 
+def export(command: Parser) -> None:
+    """Add what `export` takes."""
+    experiment(command)
+    about = "how many seeds, or a list of them such as 0,2; by default the experiment's first"
+    command.add_argument("--seeds", metavar="N", help=about)
+    command.add_argument("--raw", metavar="DIR", type=path, help="folder of the raw data")
+    about = "folder for them; by default the study's own for networks that are shipped"
+    command.add_argument("--out", metavar="DIR", type=path, help=about)
+    about = "how much all networks of the study may take; by default 8"
+    command.add_argument("--most", metavar="MB", type=float, help=about)
+
+
 def predict(command: Parser) -> None:
-    """Add what `predict` takes."""
-    command.add_argument("study", metavar="STUDY")
-    about = "a folder of trained networks, or one above it as replicate prints it"
-    command.add_argument("--checkpoint", metavar="DIR", type=path, required=True, help=about)
+    """Add what `predict` takes, besides the flags of the study."""
+    command.set_defaults(flags=[])
+    command.usage = (
+        "%(prog)s STUDY [--checkpoint PATH] --input PATH --out DIR [--csv FILE] [--device NAME] "
+        "[--skip-bad] [--json] [flags of the study]"
+    )
+    about = "first of all; its own flags are shown by predict STUDY --help"
+    command.add_argument("study", metavar="STUDY", help=about)
+    command.add_argument("--checkpoint", metavar="PATH", type=path, help=CHECKPOINT)
     about = "an image, a volume, a DICOM file, or a folder of them; the study card says which"
-    command.add_argument("--input", metavar="PATH", type=path, required=True, help=about)
+    command.add_argument("--input", metavar="PATH", type=path, help=about)
     about = "folder for what is predicted, named as the input is"
     command.add_argument("--out", metavar="DIR", type=path, required=True, help=about)
+    about = "write the table that is printed to this file too"
+    command.add_argument("--csv", metavar="FILE", type=path, help=about)
+    _device(command)
     command.add_argument("--skip-bad", action="store_true", help="skip bad files")
-    about = "choose what the study offers: see predict STUDY --help; may be repeated"
-    command.add_argument("--option", metavar="NAME=C", action="append", default=[], help=about)
     _help(command, commands.list_options)
 
 
 def sample(command: Parser) -> None:
     """Add what `sample` takes, besides the flags of the study."""
     command.set_defaults(flags=[])
-    command.usage = "%(prog)s STUDY [--checkpoint DIR] --out DIR [--json] [flags of the study]"
+    command.usage = "%(prog)s STUDY [--checkpoint PATH] --out DIR [--json] [flags of the study]"
     about = "first of all; its own flags are shown by sample STUDY --help"
     command.add_argument("study", metavar="STUDY", help=about)
-    about = "folder of a trained seed or one above it; by default the run that was trained last"
-    command.add_argument("--checkpoint", metavar="DIR", type=path, help=about)
+    command.add_argument("--checkpoint", metavar="PATH", type=path, help=CHECKPOINT)
     about = "folder for the images; none that is there is overwritten"
     command.add_argument("--out", metavar="DIR", type=path, required=True, help=about)
+    _device(command)
     _help(command, commands.list_flags)
 
 
@@ -139,10 +161,21 @@ def regenerate(command: Parser) -> None:
     command.add_argument("--checkpoint", metavar="DIR", type=path, help=about)
 
 
+def _device(command: Parser) -> None:
+    about = "cpu, gpu, or cuda:N for the N-th GPU from 0; by default what JAX finds fastest"
+    command.add_argument("--device", metavar="NAME", help=about)
+
+
 def _help(command: Parser, offered: Callable[[Any], str]) -> None:
     command.set_defaults(offered=offered)
     about = "show this help, and what the study offers"
     command.add_argument("-h", "--help", action=Help, nargs=0, help=about)
+
+
+def new(command: Parser) -> None:
+    """Add what `new` takes."""
+    about = "of the study and its folders, such as spot_detection"
+    command.add_argument("name", metavar="NAME", help=about)
 
 
 def weights(command: Parser) -> None:

@@ -23,6 +23,7 @@ SYSTEM = frozenset(
 )  # fmt: skip
 HIDDEN, OF_SYSTEM, READ = "hidden", "of the system", "linked, and read anyway"
 SPECIAL, OTHER, MADE = "not regular", "of another kind", "made by predict"
+DRAWN = "drawn on a scan"
 SECOND, MISNAMED, ROWS = "there a second time", "not named as published", "without files"
 OUTSIDE, COPIED = "outside of the folders that are read", "copied"
 IMAGES = (".bmp", ".gif", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".nii", ".nii.gz", ".png",

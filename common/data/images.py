@@ -53,8 +53,8 @@ def cut(images: Shaped[np.ndarray, "n height width *channels"], window: Window) 
 
 
 def paste(
-    maps: Shaped[np.ndarray, "n rows columns"], window: Window, height: int, width: int
-) -> Shaped[np.ndarray, "n {height} {width}"]:
+    maps: Shaped[np.ndarray, "n rows columns *channels"], window: Window, height: int, width: int
+) -> Shaped[np.ndarray, "n {height} {width} *channels"]:
     """Return whole images, zero but for the window: what `cut` took out, put back."""
     sides = list(zip(window, (height, width), strict=True))
     rows, columns = (slice(max(0, part.start), min(size, part.stop)) for part, size in sides)
@@ -62,7 +62,7 @@ def paste(
         slice(there.start - part.start, there.stop - part.start)
         for there, (part, _) in zip((rows, columns), sides, strict=True)
     ]
-    whole = np.zeros((len(maps), height, width), maps.dtype)
+    whole = np.zeros((len(maps), height, width, *maps.shape[3:]), maps.dtype)
     whole[:, rows, columns] = maps[:, inside[0], inside[1]]
     return whole
 

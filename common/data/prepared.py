@@ -36,6 +36,8 @@ class Dataset(Generic[D, T]):
     raw: str | None = None  # what --raw must hold; None = comes with the project
     access: str = ""  # how to get the raw files
     files: Callable[[Path, D], list[Path]] | None = None  # the raw files that `read` looks at
+    license: str = ""  # of the data, or of what a stand-in is made of; goes with trained networks
+    private: bool = False  # people's own: no result of it is written into the project
 
 
 class Later(Mapping[str, Example], Generic[T]):

@@ -14,23 +14,24 @@ import gzip
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Float32, Shaped, UInt8
 from nibabel import orientations
 
 from common.data.finder import Account, numeric
 from common.data.image_files import read_image
 from common.data.raw import BadFile
 from common.data.tables import alike as spellings
-from common.data.user_files import TIFF, Kinds, encoded, shown
+from common.data.user_files import TIFF, Kinds, encoded, pages, shown
 from common.data.volumes import NIFTI, numbers_of, read_volume
 from common.errors import InputError
 
-KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay"))
+KINDS = Kinds((".png", *TIFF, *NIFTI), made=("_mask", "_overlay", "_probability"))
 SAID = 20  # patients that are named when it is said who they are
 PERCENTILE = 99.9  # of a stack's channel: what becomes 255 where it has not 8 bits
 NEGATIVE = 0.01  # share of an image, from which it is not as it was taken
@@ -69,14 +70,25 @@ class Found:
     account: Account
 
 
-def patients(source: Path, skip_bad: bool = False) -> Found:
+def patients(
+    source: Path,
+    skip_bad: bool = False,
+    check: Callable[[Path, int], None] = lambda file, channels: None,
+) -> Found:
     """Return the patients found at `source`, every file having been read once to check it.
 
-    Who they are is said on stderr. Raises `InputError` as `Kinds.checked` does.
+    Who they are is said on stderr. `check` raises `BadFile` for a file of so many channels that is
+    not wanted. Raises `InputError` as `Kinds.checked` does.
     """
+
+    def look(file: Path) -> tuple[tuple[int, ...], str]:
+        shape, dtype = _look(file)
+        check(file, shape[-1])
+        return shape, dtype
+
     found: list[Patient] = []
     alike: dict[tuple, list[Path]] = defaultdict(list)
-    checked = KINDS.checked(source, _look, skip_bad)
+    checked = KINDS.checked(source, look, skip_bad)
     for file, (shape, dtype) in checked.files:
         if _is_volume(file):
             found.append(Patient((file,), shape[0]))
@@ -103,7 +115,15 @@ def read(files: tuple[Path, ...]) -> Scan:
     if not _is_volume(files[0]):
         images = np.stack([_image(file) for file in files])
         return Scan(files, images, tuple(range(len(files))))
-    volume, voxels = _volume(files[0])
+    return scan_of(files, *read_channels(files[0]))
+
+
+def scan_of(
+    files: tuple[Path, ...],
+    volume: nibabel.Nifti1Image,
+    voxels: Shaped[np.ndarray, "x y z channels"],
+) -> Scan:
+    """Return the scan that a volume's voxels make, which lie as it does, or raise `BadFile`."""
     affine = volume.affine
     turn = orientations.ornt_transform(orientations.io_orientation(affine), LYING)
     axis = {int(to): own for own, to in enumerate(turn[:, 0])}
@@ -162,12 +182,25 @@ def mask_files(scan: Scan, masks: Masks) -> list[bytes]:
             encoded(np.where(mask, 255, 0).astype(np.uint8), KINDS.suffix(file))
             for file, mask in zip(scan.files, masks, strict=True)
         ]
+    return [_volume_file(masks.astype(np.uint8), scan)]
+
+
+def map_files(scan: Scan, maps: Float32[np.ndarray, "slices height width"]) -> list[bytes]:
+    """Return maps of [0, 1] as files, one for each of the scan's: float32, TIFF or as `mask_files`.
+
+    A volume stays one; images become TIFF, since PNG has no float32.
+    """
+    return list(map(pages, maps[:, None])) if scan.volume is None else [_volume_file(maps, scan)]
+
+
+def _volume_file(values: Shaped[np.ndarray, "slices height width"], scan: Scan) -> bytes:
+    """Return the content of a file of the scan's own kind and orientation."""
+    assert scan.volume is not None
     own = orientations.io_orientation(scan.volume.affine)
-    voxels = orientations.apply_orientation(masks, orientations.ornt_transform(LYING, own))
-    image = _as_it_lies(voxels.astype(np.uint8), scan.volume)
-    content = image.to_bytes()
+    voxels = orientations.apply_orientation(values, orientations.ornt_transform(LYING, own))
+    content = _as_it_lies(voxels, scan.volume).to_bytes()
     packed = KINDS.suffix(scan.files[0]).lower().endswith(".gz")
-    return [gzip.compress(content, mtime=0) if packed else content]
+    return gzip.compress(content, mtime=0) if packed else content
 
 
 def _as_it_lies(voxels: np.ndarray, volume: nibabel.Nifti1Image) -> nibabel.Nifti1Image:
@@ -223,7 +256,10 @@ def _image(file: Path) -> Shaped[np.ndarray, "height width channels"]:
     return image
 
 
-def _volume(file: Path) -> tuple[nibabel.Nifti1Image, Shaped[np.ndarray, "x y z channels"]]:
+def read_channels(
+    file: Path,
+) -> tuple[nibabel.Nifti1Image, Shaped[np.ndarray, "x y z channels"]]:
+    """Return a volume and its voxels in one channel or three, or raise `BadFile`."""
     volume = read_volume(file)
     voxels = numbers_of(volume)
     if voxels.ndim == 3:

@@ -21,7 +21,7 @@ from common.errors import InputError
 SEPARATORS = ",;\t"
 UNKNOWN = frozenset(["na", "n/a", "nan", "null", "none", "unknown", "-", "–"])
 FEMALE, MALE = 1, 2
-SEXES = {"f": FEMALE, "female": FEMALE, "m": MALE, "male": MALE}
+SEXES = {"f": FEMALE, "female": FEMALE, "woman": FEMALE, "m": MALE, "male": MALE, "man": MALE}
 Value = TypeVar("Value", int, float)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 BYTE_ORDER_MARKS = {  # the longer one before its beginning

@@ -1,8 +1,9 @@
 """Users' own files: found at --input, checked, and what is made of them written below --out."""
 
+import csv
 import filecmp
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,13 +11,14 @@ from typing import Any, Generic, TypeVar
 import imageio.v3 as imageio
 import numpy as np
 import tifffile
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from tqdm import tqdm
 
 from common import outputs, terminal
-from common.data.finder import COPIED, COPY, MADE, Account, Listing, look, numeric
+from common.data.finder import COPIED, COPY, DRAWN, MADE, Account, Listing, look, numeric
 from common.data.raw import BadFile, refusal
 from common.errors import InputError
+from common.text import cells
 
 TIFF = (".tif", ".tiff")
 write = outputs.write
@@ -49,6 +51,7 @@ class Kinds:
 
     suffixes: tuple[str, ...]  # in lower case, a longer one before its end: .nii.gz, .nii
     made: tuple[str, ...]  # never read from a folder
+    drawn: tuple[str, ...] = ()  # never read: what people drew on a scan, as names end in any case
     nameless: Callable[[Path], bool] = lambda _: False
 
     def suffix(self, file: Path) -> str:
@@ -72,14 +75,19 @@ class Kinds:
         if source.is_file():
             if not self._readable(source):
                 raise InputError(f"--input {source}: not a scan by its name; give one of {kinds}")
+            if self._is_drawn(source):
+                raise InputError(f"--input {source}: {DRAWN} by its name; give the scan itself")
             return Listing([source], [source], [], [])
         if not source.is_dir():
             raise InputError(f"--input {source}: no such file or folder")
         seen = look(source, "--input")
-        made = {path for path in seen.files if self._is_made(path)}
+        made = {path: MADE for path in seen.files if self._is_made(path)}
+        made |= {path: DRAWN for path in seen.files if self._is_drawn(path)}
         found = [path for path in seen.files if path not in made and self._readable(path)]
         copies = self._copies(found)
-        ignored = seen.others([*found, *made]) + [f"{seen.name(path)}: {MADE}" for path in made]
+        ignored = seen.others([*found, *made]) + [
+            f"{seen.name(p)}: {why}" for p, why in made.items()
+        ]
         ignored += [f"{seen.name(p)}, as {seen.name(of)}: {COPIED}" for p, of in copies.items()]
         found = sorted((path for path in found if path not in copies), key=numeric)
         if not found:
@@ -122,6 +130,9 @@ class Kinds:
     def _is_made(self, file: Path) -> bool:
         return file.name.removesuffix(self.suffix(file)).endswith(self.made)
 
+    def _is_drawn(self, file: Path) -> bool:
+        return file.name.removesuffix(self.suffix(file)).lower().endswith(self.drawn)
+
     def _copies(self, files: Sequence[Path]) -> dict[Path, Path]:
         """Return which files are copies by name and content, and of which file beside them."""
         there, copies = set(files), {}
@@ -155,13 +166,34 @@ def encoded(image: UInt8[np.ndarray, "height width *channels"], end: str = ".png
     return content.getvalue()
 
 
-def pages(images: UInt8[np.ndarray, "pages height width"]) -> bytes:
-    """Return gray images as the content of one TIFF file, a page each, compressed (deflate)."""
+def pages(images: Shaped[np.ndarray, "pages height width"]) -> bytes:
+    """Return gray images as the content of one TIFF file, a page each, compressed (deflate).
+
+    They keep their type: 8 bits, or float32.
+    """
     content = io.BytesIO()
     with tifffile.TiffWriter(content) as file:
         for image in images:
             file.write(image, photometric="minisblack", compression="zlib", metadata=None)
     return content.getvalue()
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as the content of a CSV file, without the files that were written of each."""
+    text = io.StringIO()
+    columns = [name for name in rows[0] if name != "written"]
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(cells, rows))
+    return text.getvalue().encode()
+
+
+def check_table(table: Path) -> None:
+    """Raise `InputError` unless the CSV file `table` can be written and nobody's file is lost."""
+    if table.is_dir():
+        raise InputError(f"--csv {table}: is a folder; give a file")
+    outputs.check(table.parent, "--csv")
+    outputs.check_targets(table.parent, [table], "--csv")
 
 
 def check_output(source: Path, out: Path, targets: Iterable[Path]) -> None:

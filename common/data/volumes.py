@@ -78,19 +78,40 @@ def read_turned(path: Path, lying: str) -> Float[np.ndarray, "x y z"]:
     keeps the order that it is stored in.
     """
     volume = read_volume(path)
-    voxels = numbers_of(volume)
-    while voxels.ndim > 3 and voxels.shape[-1] == 1:
-        voxels = voxels[..., 0]
-    if voxels.ndim != 3:
-        raise BadFile(f"has {voxels.ndim} dimensions {voxels.shape}, a volume has 3")
-    voxels = voxels.astype(np.float32)
-    header = volume.header
-    if not header["qform_code"] and not header["sform_code"]:
+    voxels = _of_three_axes(volume)
+    if not _says_how_it_lies(volume):
         return voxels
     own = orientations.io_orientation(volume.affine)
     return orientations.apply_orientation(
         voxels, orientations.ornt_transform(own, orientations.axcodes2ornt(lying))
     )
+
+
+def read_placed(path: Path) -> nibabel.Nifti1Image:
+    """Return a volume of three axes, float32, whose affine says where it lies, or raise `BadFile`.
+
+    Refused is one whose header says nothing of it: nobody could know left from right.
+    """
+    volume = read_volume(path)
+    voxels = _of_three_axes(volume)
+    if not _says_how_it_lies(volume):
+        raise BadFile("does not say how it lies (neither qform nor sform); convert it again")
+    placed = type(volume)(voxels, volume.affine)
+    placed.set_sform(volume.affine, int(volume.header["sform_code"] or volume.header["qform_code"]))
+    return placed
+
+
+def _of_three_axes(volume: nibabel.Nifti1Image) -> Float[np.ndarray, "x y z"]:
+    voxels = numbers_of(volume)
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim != 3:
+        raise BadFile(f"has {voxels.ndim} dimensions {voxels.shape}, a volume has 3")
+    return voxels.astype(np.float32)
+
+
+def _says_how_it_lies(volume: nibabel.Nifti1Image) -> bool:
+    return bool(volume.header["qform_code"] or volume.header["sform_code"])
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from common.study.experiment import DEFAULT
 from common.study.protocol import Study
 
 AnyStudy = Study[Any]
+SAMPLE = ("--checkpoint", "--device", "--json", "--out")  # flags besides the study's
+PREDICT = (*SAMPLE, "--csv", "--input", "--skip-bad")
 
 
 class Outcome(NamedTuple):
@@ -150,24 +152,60 @@ def render_results(study: AnyStudy, experiment: str) -> Outcome:
     return Outcome(0, {"out": str(folder)}, f"Results: {folder}")
 
 
+def export_networks(
+    study: AnyStudy,
+    experiment: str,
+    seeds: Sequence[int] | None = None,
+    raw: Path | None = None,
+    out: Path | None = None,
+    most: float | None = None,
+) -> Outcome:
+    """Write trained networks of a replicated experiment into the project; `most` is in MB."""
+    from common.pipeline.export import MOST, export
+    from common.pipeline.plan import plan
+
+    done = export(plan(study, experiment, raw=raw), seeds, out, MOST if most is None else most)
+    lines = [
+        f"{one.file}: {one.bytes / 1e6:.2f} MB, {', '.join(one.networks)}; largest differences to "
+        + "float32: " + ", ".join(f"{name} {value:.2g}" for name, value in one.differences.items())
+        for one in done
+    ]  # fmt: skip
+    lines.append(f"{sum(one.bytes for one in done) / 1e6:.2f} MB of {study.name} {experiment}")
+    return Outcome(0, [dataclasses.asdict(one) for one in done], "\n".join(lines))
+
+
 def predict(
     study: AnyStudy,
     others: Callable[[], Sequence[AnyStudy]],
-    checkpoint: Path,
-    source: Path,
+    checkpoint: Path | None,
+    source: Path | None,
     out: Path,
     skip_bad: bool = False,
-    options: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    table: Path | None = None,
+    device: str | None = None,
 ) -> Outcome:
-    """Run a study's trained networks on the user's own scans; `options` are ``name=value``."""
-    from common.study.options import FLAG, chosen
+    """Run a study's trained networks on the user's own scans; `flags` are those of the study."""
+    from common import devices
+    from common.data import user_files
+    from common.pipeline.shipped import checkpoint_of
+    from common.study.options import flagged
 
     if study.predict is None:
         raise _not_offered("predict", study, others())
-    if options and study.options is None:
-        raise InputError(f"{FLAG} {options[0]}: predict {study.name} has no options")
-    choice = () if study.options is None else (chosen(study.options, options),)
-    return _written(study, out, study.predict(checkpoint, source, out, skip_bad, *choice))
+    if flags and study.options is None:
+        raise InputError(f"{flags[0]}: no such flag; predict {study.name} has none of its own")
+    choice = () if study.options is None else (flagged(study.options, flags, PREDICT),)
+    if source is None and not any(getattr(one, "names_input", False) for one in choice):
+        raise InputError("--input: is missing; give a scan, or a folder of them")
+    if table is not None:
+        user_files.check_table(table)
+    devices.use(device)
+    found = checkpoint_of(study, checkpoint)
+    rows = study.predict(found, source, out, skip_bad, *choice)
+    if table is not None:
+        user_files.write({table: user_files.as_csv(rows)})
+    return _written(study, out, rows)
 
 
 def sample(
@@ -176,14 +214,18 @@ def sample(
     checkpoint: Path | None,
     out: Path,
     flags: Sequence[str] = (),
+    device: str | None = None,
 ) -> Outcome:
     """Draw images with a study's trained model; `flags` are those that the study offers."""
+    from common import devices
+    from common.pipeline.shipped import checkpoint_of
     from common.study.options import flagged
 
     if study.sample is None:
         raise _not_offered("sample", study, others())
-    choice = flagged(study.sampling, flags, ("--checkpoint", "--out", "--json"))
-    return _written(study, out, study.sample(checkpoint, out, choice))
+    choice = flagged(study.sampling, flags, SAMPLE)
+    devices.use(device)
+    return _written(study, out, study.sample(checkpoint_of(study, checkpoint), out, choice))
 
 
 def regenerate(
@@ -249,41 +291,8 @@ def list_flags(study: AnyStudy) -> str:
 
 def list_options(study: AnyStudy) -> str:
     """Return what a study's `predict` lets the user choose, with the defaults."""
-    from common.study.options import FLAG, described
+    from common.study.options import described_flags
 
     if study.options is None:
-        return f"predict {study.name} has no options"
-    return f"options of predict {study.name}, as {FLAG} NAME=C:\n{described(study.options)}"
-
-
-def show_weights(
-    fetch: str | None,
-    verify: bool,
-    add: tuple[str, Path] | None = None,
-    remove: str | None = None,
-) -> Outcome:
-    """Fetch, register or forget weights where asked; return what there is of published and own."""
-    from common.pretrained import registered, weights
-
-    if fetch:
-        wanted = weights.SETS if fetch == "all" else (fetch,)
-        for one in [weights.published(name) for name in wanted]:
-            weights.weights_path(one)
-    if add:
-        registered.register(*add)
-    if remove:
-        registered.forget(remove)
-    published = [weights.stored(one, verify=verify) for one in weights.SETS.values()]
-    lines = [
-        f"{one.name}: {one.state}, {one.size / 1e6:.0f} MB"
-        + (f", {one.path}" if one.path else f"; --fetch {one.name}, or set {one.variable}")
-        for one in published
-    ]
-    plain = [{**dataclasses.asdict(one), "kind": "published"} for one in published]
-    for own in registered.registered():
-        state = registered.state_of(own, verify=verify)
-        lines.append(f"{own.name}: {state}, {own.kind}, {own.size / 1e6:.0f} MB, {own.path}")
-        about = {"name": own.name, "state": state, "path": own.path, "size": own.size}
-        plain.append({**about, "variable": None, "kind": own.kind})
-    differs = any(one["state"] in ("differs", "changed", "gone") for one in plain)
-    return Outcome(int(differs), plain, "\n".join(lines))
+        return f"predict {study.name} has no flags of its own"
+    return f"flags of predict {study.name}:\n{described_flags(study.options)}"

@@ -31,6 +31,7 @@ def describe(study: Study[Any]) -> dict[str, Any]:
                 "expected": experiment.expected,
                 "command": experiment.command,
                 "results": _results(done.get(name)),
+                "networks_bytes": sum(file.stat().st_size for file in study.shipped_files(name)),
             }
         )
     return {"study": study.name, "experiments": described}
@@ -50,6 +51,8 @@ def text(study: dict[str, Any]) -> str:
             f"    time: {_duration(one['minutes'])} on {one['hardware']}, {seeds}",
             f"    results: {_state(one['results'])}",
         ]
+        if size := one["networks_bytes"]:
+            lines.append(f"    networks: shipped, {size / 1e6:.1f} MB")
     return "\n".join(lines)
 
 

@@ -36,6 +36,7 @@ from common.training.processes import (
 )
 
 Stage = Literal["all", "prepare", "train", "evaluate", "render"]
+NAMED = 20  # of what is left out
 
 
 def execute(run: Run[Any], stage: Stage = "all", only: str | None = None) -> Path | None:
@@ -118,6 +119,9 @@ def prepare(run: Run[Any]) -> Prepared:
     on_primary(lambda: _note_data(run, prepared, time.perf_counter() - start))
     if prepared.files:
         log(f"--raw {run.raw}: {prepared.account}")
+    if prepared.absent:
+        named = "; ".join(prepared.absent[:NAMED]) + "; …" * (len(prepared.absent) > NAMED)
+        log(f"left out {len(prepared.absent)}: {named}")
     if prepared.skipped:
         log(f"skipped {len(prepared.skipped)} bad files: {', '.join(prepared.skipped)}")
     return prepared

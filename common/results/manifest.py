@@ -21,12 +21,13 @@ from common.study.protocol import Run
 def code(root: Path, *functions: Callable[..., Any]) -> dict[str, Any]:
     """Return what code a stage was done by.
 
-    That is commit and dirty flag (results aside) of the project at `root`, the hash of its lock
-    file, and the digest of all code that the stage's functions depend on.
+    That is commit and dirty flag (results and shipped networks aside) of the project at `root`, the
+    hash of its lock file, and the digest of all code that the stage's functions depend on.
     """
     commit = _git(root, "rev-parse", "HEAD")
     watched = ["common", "papers", "experiments", "pyproject.toml", "uv.lock"]
-    changed = _git(root, "status", "--porcelain", "--", *watched, ":(exclude)papers/*/results/*")
+    made = (":(exclude)papers/*/results/*", ":(exclude)papers/*/networks/*")
+    changed = _git(root, "status", "--porcelain", "--", *watched, *made)
     lock = root / "uv.lock"
     return {
         "commit": commit,

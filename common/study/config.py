@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from common.errors import InputError, nearest
-from common.study.schema import Logging
+from common.study.schema import Logging, OnlyFor
 from common.text import shortened
 
 C = TypeVar("C")
@@ -60,8 +60,11 @@ def differences(config: Any, published: Any) -> tuple[Difference, ...]:
 
 
 def digest(*parts: Any) -> str:
-    """Return 12 hexadecimal digits that identify configs, numbers, strings and lists of these."""
-    plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) else p for p in parts]  # type: ignore[arg-type]
+    """Return 12 hexadecimal digits that identify configs, numbers, strings and lists of these.
+
+    A field that a config's data set is not read with does not count.
+    """
+    plain = [_read_fields(part) if dataclasses.is_dataclass(part) else part for part in parts]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -138,10 +141,13 @@ def check(config: Any) -> None:
 def part(config: Any, names: Iterable[str], without: Iterable[str] = ()) -> dict[str, Any]:
     """Return the fields in the sections `names`, or named by them; not `without`, not logging.
 
+    Nor is there any that the data set is not read with.
+
     Raises:
         ValueError: a name that no field answers to.
     """
     flat, left_out = flatten(config), {*logging(config), *without}
+    left_out |= set(flat) - set(dict(leaves(_read_fields(config))))
     if unknown := set(without) - set(flat):
         raise ValueError(f"the config has no field {min(unknown)!r}")
     chosen: dict[str, Any] = {}
@@ -173,6 +179,21 @@ def leaves(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def _read_fields(config: Any) -> dict[str, Any]:
+    """Return a config as nested tables, without the fields that its data set is not read with."""
+    kinds = _kinds(config.__class__)
+    return {
+        field.name: _read_fields(value) if dataclasses.is_dataclass(value) else value
+        for field in dataclasses.fields(config)
+        for value in (getattr(config, field.name),)
+        if all(
+            config.dataset in mark.datasets
+            for mark in get_args(kinds[field.name])[1:]
+            if isinstance(mark, OnlyFor)
+        )
+    }
 
 
 @functools.cache

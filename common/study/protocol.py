@@ -17,6 +17,7 @@ from common.data.prepared import Dataset, Examples, Prepared, Reading
 from common.study import config as configs
 from common.study.experiment import Experiment
 
+SHIPPED = "seed_*.safetensors"  # the networks of a seed in a file
 C = TypeVar("C")  # a study's Config
 
 
@@ -51,6 +52,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Shipped(Generic[C]):
+    """What of a study's trained networks is shipped with the project, and what is said of it."""
+
+    # config -> the networks that prediction and sampling need, and which parts of the state of
+    # each: ("params", "stats"), or ("params/generator",)
+    networks: Callable[[C], Mapping[str, tuple[str, ...]]]
+    # (trained networks of a seed, name of one) -> its state, as `trained_state` gives it
+    state: Callable[[Any, str], Any]
+    # (trained networks of a seed, prepared, seed) -> what they make of some validation data: arrays
+    # by what they show
+    outputs: Callable[[Any, Prepared, int], Mapping[str, Any]]
+    use: str  # a paragraph of the model card: what they are for, and what not
+
+
+@dataclass(frozen=True)
 class Study(Generic[C]):
     """All that is known of a study.
 
@@ -73,9 +89,10 @@ class Study(Generic[C]):
     measure: Callable[[Unit[C], Prepared], Evaluation] | None = None
     # (checkpoint, input, out, skip_bad) -> a row for each input file. Writes below `out`. All rows
     # have the same keys, the columns that are printed; `written` lists the files made of the input.
-    # Where the study has `options`, what the user chose of them is the last argument.
+    # Where the study has `options`, what the user chose of them is the last argument; the input is
+    # None where their `names_input` is true.
     predict: Callable[..., list[dict[str, Any]]] | None = None
-    options: Any = None  # of predict, with their defaults: see common.study.options
+    options: Any = None  # flags of predict, with their defaults: see common.study.options
     # (checkpoint, or None for the newest, out, choice) -> a row for each image that was drawn, as
     # predict's; the choice is of what `sampling` offers.
     sample: Callable[..., list[dict[str, Any]]] | None = None
@@ -84,6 +101,7 @@ class Study(Generic[C]):
     regenerate: Callable[[Path, Path | None], Regenerated] | None = None
     # (what --corpus names) -> settings, as --set takes them, that let networks learn from it
     corpus: Callable[[str], list[str]] | None = None
+    shipped: Callable[[], Shipped[C]] | None = None  # what of trained networks is shipped
 
     def __reduce__(self) -> str:
         """Have other processes import the study: modules, which `claims` is, cannot be sent."""
@@ -109,6 +127,14 @@ class Study(Generic[C]):
     def results(self, experiment: str) -> Path:
         """Return the folder of an experiment's committed results."""
         return self.folder / "results" / experiment
+
+    def shipped_networks(self, experiment: str) -> Path:
+        """Return the folder of the networks of an experiment that are shipped."""
+        return self.folder / "networks" / experiment
+
+    def shipped_files(self, experiment: str) -> list[Path]:
+        """Return the files of these networks, one for each seed."""
+        return sorted(self.shipped_networks(experiment).glob(SHIPPED))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,16 @@ class Logging:
     """Marks a field that changes no network: how often is logged, or a checkpoint written."""
 
 
+@dataclass(frozen=True)
+class OnlyFor:
+    """Marks a field that only these of a section's data sets are read with.
+
+    It is no part of what identifies the runs on others.
+    """
+
+    datasets: tuple[str, ...]
+
+
 def _shown(number: int | float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 

@@ -24,6 +24,7 @@ from jaxtyping import PyTree
 
 from common.data.loader import Source, batches
 from common.errors import InputError
+from common.training import network_files
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
 from common.training.mesh import data_mesh, replicate, shard
@@ -171,12 +172,16 @@ def checkpoints_of(folder: Path, best: str | None = None) -> Checkpoints:
 def trained_state(folder: Path, template: State, best: str | None = None) -> State:
     """Return the last state in a unit's folder, or the one that was best by the metric `best`.
 
-    `template` may hold arrays or shapes; the arrays that come back lie on the first device.
+    Where the folder is the place of a network in a file, it is the state that was exported
+    (`common.training.network_files`). `template` may hold arrays or shapes; the arrays that come
+    back lie on the first device.
 
     Raises:
         InputError: there is no checkpoint, it is of another model, or one of those is damaged or
             gone that the training ended with.
     """
+    if network_files.is_in_file(folder):
+        return jax.device_put(network_files.load(folder, template), jax.local_devices()[0])
     checkpoints = checkpoints_of(folder, best)
     if (restored := checkpoints.restore_ended(template)) is None:
         raise InputError(f"{checkpoints.folder}: no checkpoint; run --stage train first")

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 from tqdm import tqdm
 
 from common.data.copies import Copies
 from common.data.finder import MISNAMED, OTHER, Seen, look, suffix
-from common.data.images import resize_area
 from common.data.prepared import Reading
 from common.data.raw import BadFile
 from common.data.shelf import kept
@@ -19,6 +17,7 @@ from common.data.tables import Row, alike, read_table
 from common.data.volumes import read_turned
 from common.errors import InputError
 from papers.camcan_cfg.config import DataConfig
+from papers.camcan_cfg.intensities import as_images
 from papers.camcan_cfg.layout import SubjectSlices
 
 TABLE = "phenotype.csv"
@@ -26,9 +25,6 @@ LYING = "LAS"  # how NIfTI volumes lie unless their header says otherwise; slice
 FILE = "sub-{}_defaced_T1.nii.gz"
 NAME = re.compile(r"sub-(.+)_defaced_T1\.nii(\.gz)?", re.IGNORECASE)
 VOLUMES = (".nii", ".nii.gz")
-# The source divides by 255 whatever it finds. Interpolation overshoots [0, 255] by some percent;
-# a volume far outside was not scaled to it, and one below 32 would come out black.
-LOWEST, DARKEST_PEAK, HIGHEST = -64.0, 32.0, 320.0
 
 
 @dataclass(frozen=True)
@@ -121,15 +117,5 @@ def _subject(name: str, row: Row, path: Path, config: DataConfig) -> SubjectSlic
     if first < 0 or first + config.slices > volume.shape[2]:
         raise BadFile(f"has {volume.shape[2]} axial slices, {config.slices} are used")
     numbers = np.arange(first, first + config.slices)
-    return SubjectSlices(name, age, sex, numbers, _images(volume, numbers, config))
-
-
-def _images(
-    volume: Float[np.ndarray, "x y z"], numbers: np.ndarray, config: DataConfig
-) -> Float[np.ndarray, "slices height width"]:
-    """Return the slices divided by 255, not clipped, resized as MONAI does."""
     slices = np.moveaxis(volume[:, :, numbers], 2, 0)
-    low, high = slices.min(), slices.max()
-    if low < LOWEST or not DARKEST_PEAK <= high <= HIGHEST:
-        raise BadFile(f"intensities run from {low:g} to {high:g}, scale them to 0 to 255")
-    return resize_area(slices / np.float32(255), config.height, config.width)
+    return SubjectSlices(name, age, sex, numbers, as_images(slices, config))

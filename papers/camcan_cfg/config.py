@@ -14,6 +14,7 @@ from common.study.schema import (
     Length,
     LogEvery,
     Most,
+    OnlyFor,
     Pixels,
     Positive,
     Rate,
@@ -26,13 +27,15 @@ from common.study.schema import (
 
 Scale = Annotated[float, Bounds(0), Most(1000)]
 Gray = Annotated[float, Bounds(-1000, 1000)]
+Levels = Annotated[Literal["head", "middle"], OnlyFor(("bids",))]
+Percentile = Annotated[float, Bounds(0, 100), OnlyFor(("camcan", "bids"))]
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Which slices, at which size, and how they are split."""
 
-    dataset: Literal["camcan", "lgg_flair", "simulated"] = "camcan"
+    dataset: Literal["bids", "camcan", "lgg_flair", "simulated"] = "camcan"
     height: Pixels = 96
     width: Pixels = 128
     split: Literal["subject", "slice"] = "slice"  # the source splits slices: subjects leak
@@ -41,9 +44,16 @@ class DataConfig:
     validation_fraction: Share = 0.2  # what is left of both is the test part
     slices: Count = 40  # axial slices a subject, from 20 below the middle of the volume
     subjects: Count = 120  # of the simulated cohort only
+    levels: Levels = "head"  # of own volumes: from the head's crown, or the volume's middle
+    percentile: Percentile = 0.0  # of a subject's slices: what is white; 0 = 255, as the source
 
     def check(self) -> None:
-        """Raise ValueError where no part is left for testing."""
+        """Raise ValueError where no part is left for testing, or nearly all would be white."""
+        if 0 < self.percentile < 50:
+            raise ValueError(
+                f"data.percentile: {self.percentile:g} would make most of the head white; give 50 "
+                "to 100, or 0 to divide by 255"
+            )
         fractions = (self.train_fraction, self.validation_fraction)
         if min(fractions) <= 0 or sum(fractions) >= 1:
             raise ValueError(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 MIDDLE = 45  # number of the slice in the middle of the volume
+CROWN = 81.0  # slice number of a head's top: z = 90 mm
 SEXES = {1: "female", 2: "male"}
 
 

@@ -22,12 +22,12 @@ from common.data.raw import BadFile
 from common.data.shelf import kept
 from common.data.tables import Row, read_table
 from papers.camcan_cfg.config import DataConfig
-from papers.camcan_cfg.layout import SubjectSlices, slice_numbers
+from papers.camcan_cfg.layout import CROWN, SubjectSlices, slice_numbers
 
 AGE, SEX = "age_at_initial_pathologic", "gender"
 AIR = 15  # of 255; what is darker lies outside the head
 EMPTY = 0.02  # of a slice's area: where the head fills less, the slice shows none
-WIDEST, CROWN = 38.5, 81.0  # slice numbers of a head's widest level and its top: z = 5 and 90 mm
+WIDEST = 38.5  # slice number of a head's widest level: z = 5 mm
 MEDIAN = 0.4  # of the head's pixels
 MARGIN = 1.1  # of the window around the head
 

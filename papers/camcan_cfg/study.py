@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from common.data.prepared import Examples, Prepared, Reading
-from common.study.protocol import Evaluation, Network, Run, Study, Unit
+from common.study.protocol import Evaluation, Network, Run, Shipped, Study, Unit
 from papers.camcan_cfg import claims
 from papers.camcan_cfg.config import Config, DataConfig
 from papers.camcan_cfg.datasets import DATASETS
 from papers.camcan_cfg.layout import SubjectSlices
+from papers.camcan_cfg.options import Sampling
 
 DENOISER = Network(depends_on=("model", "train", "sample.train_steps"))
 REGRESSOR = Network(depends_on=("brain_age",))
@@ -52,6 +54,20 @@ def render(results: Path) -> None:
     render.render(results)
 
 
+def sample(checkpoint: Path, out: Path, choice: Sampling) -> list[dict[str, Any]]:
+    """Draw slices for ages, sexes and slice numbers with a trained network."""
+    from papers.camcan_cfg.sample import sample as sample_slices
+
+    return sample_slices(checkpoint, out, choice)
+
+
+def shipped() -> Shipped[Config]:
+    """Return what of trained networks is shipped."""
+    from papers.camcan_cfg.shipped import SHIPPED
+
+    return SHIPPED
+
+
 STUDY = Study(
     folder=Path(__file__).parent,
     published=Config(),
@@ -62,4 +78,7 @@ STUDY = Study(
     evaluate=evaluate,
     render=render,
     claims=claims,
+    sample=sample,
+    sampling=Sampling(),
+    shipped=shipped,
 )

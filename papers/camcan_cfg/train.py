@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -191,7 +192,18 @@ def validation_loss(
 
 def trained_network(unit: Unit[Config]) -> UNet:
     """Return the denoising network of a trained unit: its moving average where one was kept."""
-    programs = compiled(unit.config, 1)
-    template = jax.eval_shape(programs.init, Streams(0).key("parameters"))
-    state = trained_state(unit.folder, template)
-    return nnx.merge(programs.graph, state.params if state.ema is None else state.ema)
+    return load_network(unit.folder, unit.config)
+
+
+def load_network(folder: Path, config: Config) -> UNet:
+    """Return the denoising network in a folder; raises `InputError` where there is none."""
+    state = load_state(folder, config)
+    params = state.params if state.ema is None else state.ema
+    return nnx.merge(compiled(config, 1).graph, params)
+
+
+def load_state(folder: Path, config: Config) -> State:
+    """Return the trained state in a folder; raises `InputError` where there is none."""
+    return trained_state(
+        folder, jax.eval_shape(compiled(config, 1).init, Streams(0).key("parameters"))
+    )

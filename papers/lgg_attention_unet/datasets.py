@@ -99,11 +99,13 @@ DATASETS = {
         raw="kaggle_3m with one folder a patient and data.csv",
         access="get https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation",
         files=kaggle_files,
+        license="CC BY-NC-SA 4.0; images of TCIA TCGA-LGG: CC BY 3.0",
     ),
     "simulated": Dataset(
         "simulated gliomas in heads from the MNI152 template",
         "simulated patients: gliomas with exact masks in heads from the MNI152 template",
         stand_in=True,
         read=simulated,
+        license="ICBM 152 template (McConnell Brain Imaging Centre): free to pass on with notice",
     ),
 }

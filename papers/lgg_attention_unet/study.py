@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from common.data.prepared import Examples, Prepared, Reading
-from common.study.protocol import Evaluation, Network, Run, Study, Unit
+from common.study.protocol import Evaluation, Network, Run, Shipped, Study, Unit
 from papers.lgg_attention_unet import claims
 from papers.lgg_attention_unet.config import Config, DataConfig
 from papers.lgg_attention_unet.datasets import DATASETS, Stack
+from papers.lgg_attention_unet.options import Options
 
 NETWORK = Network(
     depends_on=("model", "train"), ignores=("model.gates", "train.ablation", "train.keep")
@@ -53,12 +54,19 @@ def render(results: Path) -> None:
 
 
 def predict(
-    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+    checkpoint: Path, source: Path | None, out: Path, skip_bad: bool, options: Options
 ) -> list[dict[str, Any]]:
     """Mark tumor in the user's own scans with a trained network."""
     from papers.lgg_attention_unet import predict
 
-    return predict.predict(checkpoint, source, out, skip_bad)
+    return predict.predict(checkpoint, source, out, skip_bad, options)
+
+
+def shipped() -> Shipped[Config]:
+    """Return what of trained networks is shipped."""
+    from papers.lgg_attention_unet.shipped import SHIPPED
+
+    return SHIPPED
 
 
 STUDY = Study(
@@ -72,4 +80,6 @@ STUDY = Study(
     render=render,
     claims=claims,
     predict=predict,
+    options=Options(),
+    shipped=shipped,
 )

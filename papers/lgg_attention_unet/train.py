@@ -178,7 +178,11 @@ def validate(
 
 def trained_network(folder: Path, model: ModelConfig, config: TrainConfig) -> AttentionUNet:
     """Return the network of one training's folder: the best by validation loss, or the last."""
-    programs = compiled(model, config, 1)
-    template = jax.eval_shape(programs.init, Streams(0).key("parameters"))
-    state = trained_state(folder, template, BEST if config.keep == "best" else None)
-    return nnx.merge(programs.graph, state.params, state.stats)
+    state = load_state(folder, model, config)
+    return nnx.merge(compiled(model, config, 1).graph, state.params, state.stats)
+
+
+def load_state(folder: Path, model: ModelConfig, config: TrainConfig) -> State:
+    """Return the state of one training's folder: the best by validation loss, or the last."""
+    template = jax.eval_shape(compiled(model, config, 1).init, Streams(0).key("parameters"))
+    return trained_state(folder, template, BEST if config.keep == "best" else None)

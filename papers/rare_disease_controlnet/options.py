@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from common.study.options import About
+from common.study.options import About, Threshold
 from common.study.schema import LAST_SEED, Bounds, Share
 from papers.rare_disease_controlnet.config import (
     Control,
@@ -30,11 +30,12 @@ PRESETS: dict[Preset, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """Which classifier looks at films."""
+    """Which classifier looks at films, and what it predicts."""
 
     classifier: Annotated[
         str, About("its arm and number of rare films, as selected_24; by default that at arms.main")
     ] = ""
+    threshold: Threshold = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ file's header nothing goes into what is written.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +18,11 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from common import terminal
-from common.data.user_files import Kinds, Rows, check_output, shown, write
+from common.data.user_files import Kinds, Rows, as_csv, check_output, shown, write
 from common.errors import InputError, nearest
 from common.nn.predictor import Predictor
-from common.pipeline.trained import Trained, find
+from common.pipeline.trained import Trained, find_seeds
 from common.results.figures import png, title
-from common.text import cells
 from papers.rare_disease_controlnet import dicom, gray_film
 from papers.rare_disease_controlnet.classifier.arms import Trial
 from papers.rare_disease_controlnet.classifier.learning import probabilities
@@ -60,24 +56,22 @@ def predict(
 
     A row holds `file`, `classifier`, `predicted` (findings, or normal), the probability of each
     class, and `written`. Where films may have several findings, those above the thresholds that
-    were chosen on validation films are predicted. Raises `InputError` for what cannot be used or
-    would be overwritten.
+    were chosen on validation films are predicted, or above `options.threshold`. Of several seeds
+    the means count. Raises `InputError` for what cannot be used or would be overwritten.
     """
-    trained = find(checkpoint, "rare_disease_controlnet", Config())
+    seeds = find_seeds(checkpoint, "rare_disease_controlnet", Config())
+    trained = seeds[0]
     config: Config = trained.config
     arm = classifier_of(trained, options.classifier)
     findings, single = findings_of(trained), is_single(config)
-    thresholds = None if single else thresholds_of(trained, arm, findings)
+    thresholds = _thresholds(seeds, arm, findings, single, options.threshold)
     checked = KINDS.checked(source, lambda file: _read(file, config.data.size), skip_bad)
     films = dict(checked.files)
     targets = {file: KINDS.output(file, source, out, f"{HEAT_MAP}.png") for file in films}
     check_output(source, out, [*targets.values(), out / TABLE])
-    folder = trained.folder(_ARM + arm)
-    terminal.note(f"classifier: {folder}")
-    network = trained_classifier(config, len(findings), folder)
-    look = Predictor(network, _looked_at, config.evaluate.batch_size)
-    logits, heat = look(np.stack(list(films.values()))[..., None])
-    chances = np.asarray(probabilities(jnp.asarray(logits), single))
+    images = np.stack(list(films.values()))[..., None]
+    looks = [_look(one, _ARM + arm, len(findings), images) for one in seeds]
+    chances, heat = (np.mean(part, 0) for part in zip(*looks, strict=True))
     rows = []
     each = tqdm(films.items(), "writing", unit="film", delay=2, disable=None)
     for (file, film), chance, maps in zip(each, chances, heat, strict=True):
@@ -96,8 +90,39 @@ def predict(
                 "written": [str(targets[file])],
             }
         )
-    write({out / TABLE: _table(rows).encode()})
+    write({out / TABLE: as_csv(rows)})
     return Rows(rows, checked.account)
+
+
+def _look(
+    trained: Trained, name: str, findings: int, images: UInt8[np.ndarray, "films size size 1"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities that a seed's classifier gives, and its heat maps."""
+    folder = trained.folder(name)
+    terminal.note(f"classifier: {folder}")
+    network = trained_classifier(trained.config, findings, folder)
+    logits, heat = Predictor(network, _looked_at, trained.config.evaluate.batch_size)(images)
+    chances = probabilities(jnp.asarray(logits), is_single(trained.config))
+    return np.asarray(chances), heat
+
+
+def _thresholds(
+    seeds: Sequence[Trained], arm: str, findings: Sequence[str], single: bool, given: float | None
+) -> Float[np.ndarray, " findings"] | None:
+    """Return from which probability each finding is predicted, None where the likeliest class is.
+
+    Raises `InputError` for one that is given in vain.
+    """
+    if single and given is not None:
+        raise InputError(
+            f"--threshold {given:g}: of films with one finding at most the likeliest class is "
+            "predicted; leave it out"
+        )
+    if single:
+        return None
+    if given is not None:
+        return np.full(len(findings), given)
+    return np.mean([thresholds_of(one, arm, findings) for one in seeds], 0)
 
 
 def classifier_of(trained: Trained, wanted: str) -> str:
@@ -112,7 +137,7 @@ def classifier_of(trained: Trained, wanted: str) -> str:
     arm = wanted.removeprefix(_ARM) or (default if default in known else known[0])
     if arm not in known or (not wanted and arm != default and len(known) > 1):
         choice = nearest(arm, known) if wanted else f"choose one of {', '.join(sorted(known))}"
-        raise InputError(f"--option classifier = {wanted!r}: not trained there, {choice}")
+        raise InputError(f"--classifier {wanted}: not trained there, {choice}")
     return arm
 
 
@@ -120,11 +145,10 @@ def thresholds_of(
     trained: Trained, arm: str, findings: Sequence[str]
 ) -> Float[np.ndarray, " findings"]:
     """Return the thresholds of findings that the evaluation chose; raises `InputError` if none."""
-    file = trained.source / "metrics.json"
     try:
-        chosen: Mapping[str, float] = json.loads(file.read_text())["classifiers"][arm]["thresholds"]
+        chosen: Mapping[str, float] = trained.metrics()["classifiers"][arm]["thresholds"]
         return np.array([chosen[finding] for finding in findings], np.float64)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise InputError(
             f"--checkpoint {trained.source}: no thresholds of {arm} in metrics.json; give the "
             "folder of a seed that was evaluated"
@@ -192,12 +216,3 @@ def _read(file: Path, size: int) -> Gray:
 def _learned_from(config: Config) -> str:
     data = config.data
     return f"learned from {DATASETS[data.dataset].title} of {data.size}x{data.size} pixels"
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    columns = [name for name in rows[0] if name != "written"]
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(cells, rows))
-    return text.getvalue()

@@ -13,8 +13,10 @@ import numpy as np
 
 from common import terminal, xla
 from common.errors import InputError
-from common.pipeline.trained import Trained, find, seeds_of
+from common.pipeline.shipped import seeds_to_use
+from common.pipeline.trained import Trained, find
 from common.study.protocol import Regenerated
+from papers.rare_disease_controlnet import study
 from papers.rare_disease_controlnet.config import Config
 from papers.rare_disease_controlnet.corpus import lineage as lineages
 from papers.rare_disease_controlnet.corpus import png
@@ -37,7 +39,8 @@ def regenerate(file: Path, checkpoint: Path | None = None) -> Regenerated:
 
     The structure and the region are found by their hashes: beside the file, in the corpus or export
     that it lies in, in those of the engine's run, or at the desk. Without a checkpoint the engine
-    is that whose training the lineage names, or else that of the run that was trained last. Raises
+    is that whose training the lineage names, here or shipped, or else that of the run that was
+    trained last. Raises
     `InputError` where one of these cannot be found, or the file is no lineage of this study.
     """
     lineage = read(file)
@@ -71,7 +74,7 @@ def engine_behind(lineage: Lineage, checkpoint: Path | None) -> tuple[Trained, i
     if checkpoint is not None:
         candidates = [find(checkpoint, STUDY, Config())]
     else:
-        candidates = [find(folder, STUDY, Config()) for folder in seeds_of(STUDY)]
+        candidates = [find(folder, STUDY, Config()) for folder in seeds_to_use(study.STUDY)]
     wanted = {network.name: network.key for network in lineage.engine.networks}.get("unet")
     for trained in candidates:
         for count in trained.config.arms.rare:

@@ -55,7 +55,7 @@ def sample(checkpoint: Path | None, out: Path, choice: Sampling) -> list[dict[st
     names = [_name(request) for request in requests]
     sheet_file = out / f"{names[0]}_sheet.png"
     targets = [out / f"{name}{end}" for name in names for end in (".png", ".json")]
-    _check_free(out, [*targets, sheet_file])
+    outputs.check_new(out, [*targets, sheet_file])
     terminal.note(f"engine: {trained.source}")
     maker = maker_of(trained, config, config.arms.main)
     prompt = choice.prompt or None
@@ -194,14 +194,6 @@ def _name(request: Request) -> str:
     label = " ".join(request.findings) or NORMAL
     words = [re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-"), request.side, request.seed]
     return "_".join(str(word) for word in words if word != "")
-
-
-def _check_free(out: Path, targets: Sequence[Path]) -> None:
-    outputs.check(out)
-    if there := [target for target in targets if target.exists()]:
-        raise InputError(
-            f"--out {out}: {there[0].name} is there already; give another folder or --seed"
-        )
 
 
 def _existing(path: str, flag: str) -> Path:

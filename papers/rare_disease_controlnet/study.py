@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.data.prepared import Examples, Prepared, Reading
-from common.study.protocol import Evaluation, Regenerated, Run, Study, Unit
+from common.study.protocol import Evaluation, Regenerated, Run, Shipped, Study, Unit
 from papers.rare_disease_controlnet import claims
 from papers.rare_disease_controlnet.config import Config, DataConfig
 from papers.rare_disease_controlnet.datasets import DATASETS
@@ -77,6 +77,13 @@ def render(results: Path) -> None:
     render_results(results)
 
 
+def shipped() -> Shipped[Config]:
+    """Return what of trained networks is shipped."""
+    from papers.rare_disease_controlnet.shipped import SHIPPED
+
+    return SHIPPED
+
+
 STUDY = Study(
     folder=Path(__file__).parent,
     published=Config(),
@@ -93,4 +100,5 @@ STUDY = Study(
     sampling=Sampling(),
     regenerate=regenerate,
     corpus=corpus,
+    shipped=shipped,
 )

@@ -76,6 +76,7 @@ DATASETS = {
         "faces of nobody, rendered from a CC0 head, before and after a known operation",
         stand_in=True,
         read=heads,
+        license="CC0 1.0",
     ),
     "photos": Dataset(
         "warped portraits",

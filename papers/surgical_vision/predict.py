@@ -114,9 +114,7 @@ def model_of(trained: Trained, wanted: str) -> str:
     if not known:
         raise InputError(f"--checkpoint {trained.source}: holds none of the models; train one")
     if wanted and wanted not in known:
-        raise InputError(
-            f"--option model = {wanted!r}: not trained there, {nearest(wanted, known)}"
-        )
+        raise InputError(f"--model {wanted}: not trained there, {nearest(wanted, known)}")
     return wanted or (DEFAULT if DEFAULT in known else known[0])
 
 
@@ -124,15 +122,16 @@ def operations(model: str, options: Options, trained: Trained) -> list[Operation
     """Return what the model is asked for; raises `InputError` for what it does not know."""
     if options.domains and not _is_told(model):
         able = [name for name in MODELS if name in trained.folders and _is_told(name)]
+        known = ", ".join(able) or "none is there"
         raise InputError(
-            f"--option domains: {model} takes none, it learnt one operation; leave it out, or "
-            f"choose a model that is told what to operate ({', '.join(able) or 'none is there'})"
+            f"--domains {','.join(options.domains)}: {model} takes none, it learnt one operation; "
+            f"leave it out, or choose a model that is told what to operate ({known})"
         )
     partial = [strength for strength in options.strengths if strength != 1]
     if partial and not _takes_shares(model):
         able = [name for name in MODELS if name in trained.folders and _takes_shares(name)]
         raise InputError(
-            f"--option strengths = {partial[0]:g}: {model} knows the whole operation only; give 1, "
+            f"--strengths {partial[0]:g}: {model} knows the whole operation only; give 1, "
             f"or choose a model that takes shares ({', '.join(able) or 'none is there'})"
         )
     chosen = options.domains or (DOMAINS if _is_told(model) else ())
@@ -188,7 +187,7 @@ def _domains(text: str) -> tuple[str, ...]:
     parts = [part.strip() for part in text.split("+")]
     for part in parts:
         if part not in DOMAINS:
-            raise InputError(f"--option domains = {text!r}: {part!r}? {nearest(part, DOMAINS)}")
+            raise InputError(f"--domains {text}: {part!r}? {nearest(part, DOMAINS)}")
     return tuple(name for name in DOMAINS if name in parts)
 
 

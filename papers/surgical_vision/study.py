@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.data.prepared import Examples, Prepared, Reading
-from common.study.protocol import Evaluation, Run, Study, Unit
+from common.study.protocol import Evaluation, Run, Shipped, Study, Unit
 from papers.surgical_vision import claims
 from papers.surgical_vision.config import Config, DataConfig
 from papers.surgical_vision.datasets import DATASETS
@@ -66,6 +66,13 @@ def render(results: Path) -> None:
     render_results(results)
 
 
+def shipped() -> Shipped[Config]:
+    """Return what of trained networks is shipped."""
+    from papers.surgical_vision.shipped import SHIPPED
+
+    return SHIPPED
+
+
 STUDY = Study(
     folder=Path(__file__).parent,
     published=Config(),
@@ -79,4 +86,5 @@ STUDY = Study(
     claims=claims,
     predict=predict,
     options=Options(),
+    shipped=shipped,
 )

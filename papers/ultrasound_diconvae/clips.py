@@ -55,7 +55,8 @@ class Clip:
 
 KINDS = Kinds(
     (".png", *TIFF, *JPEG, *SUFFIXES),
-    made=("_denoised", "_mask", "_overlay"),
+    made=("_denoised", "_mask", "_overlay", "_probability"),
+    drawn=("_annotation",),
     nameless=begins_as_dicom,
 )
 

@@ -62,6 +62,7 @@ DATASETS = {
         access="get https://zenodo.org/records/8265464, unpack the zip of each plane and the "
         "zip of masks (segmentation) in it",
         files=fetal_planes_files,
+        license="CC BY 4.0",
     ),
     "hc18": Dataset(
         "HC18",
@@ -71,12 +72,14 @@ DATASETS = {
         raw="training_set and training_set_pixel_size_and_HC.csv",
         access="get training_set.zip and the table from https://zenodo.org/records/1327317",
         files=hc18_files,
+        license="CC BY 4.0",
     ),
     "simulated": Dataset(
         "simulated fetal heads",
         "simulated fetal heads: speckle from scatterers and a point-spread function",
         stand_in=True,
         read=simulated,
+        license="MIT, as this project: drawn by it from nothing",
     ),
 }
 

@@ -4,9 +4,11 @@ The segmenter is the one that was trained on images as they are, and is shown th
 found that it does better so than on denoised ones. Denoised images are for the eye.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ from common.data.raw import BadFile, refusal
 from common.data.user_files import TIFF, Rows, check_output, encoded, pages, shown, write
 from common.metrics.biometry import head_circumference
 from common.nn.predictor import Predictor, in_batches
-from common.pipeline.trained import Trained, find
+from common.pipeline.trained import Trained, find_seeds
 from common.results.figures import png, spread_out
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae.clips import KINDS, Clip, Frames, read
@@ -31,6 +33,8 @@ from papers.ultrasound_diconvae.data import classes_of
 from papers.ultrasound_diconvae.image import CLASSES
 from papers.ultrasound_diconvae.inputs import denoise, in_8_bits, make_inputs
 from papers.ultrasound_diconvae.models.segnet import SegNet
+from papers.ultrasound_diconvae.options import Options
+from papers.ultrasound_diconvae.pixel_sizes import PixelSizes
 from papers.ultrasound_diconvae.train import load_network
 
 SHOWN = 12  # frames of a clip, at most
@@ -38,86 +42,131 @@ SEGMENTER = "segmenter_raw"
 
 
 def predict(
-    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    skip_bad: bool = False,
+    options: Options = Options(),  # noqa: B008  # frozen
 ) -> list[dict[str, Any]]:
     """Write `<name>_denoised`, `_mask` and `_overlay.png` of every file; return a row for each.
 
-    Masks hold the labels of the data that the networks learnt from (0: background). A row holds
-    `file`, `frames`; of every class `<class>_pixels` and, where a pixel's size is known,
-    `<class>_mm2`, else None; `head_mm`, the circumference of all that is no background, and
-    `written`. Numbers are medians over the frames that show what is measured. Each file's outputs
-    are written when all of them are computed. Raises `InputError` for what cannot be used or would
-    be overwritten.
+    Masks hold the labels of the data that the networks learnt from (0: background); of several
+    seeds the means of images and probabilities count. With `options.probabilities` there is a
+    `_<class>_probability.tif` of every other class too. A row holds `file`, `frames`; of every
+    class `<class>_pixels` and, where a pixel's size is known, `<class>_mm2`, else None; `head_mm`,
+    the circumference of all that is no background, and `written`. Numbers are medians over the
+    frames that show what is measured. Each file's outputs are written when all of them are
+    computed. Raises `InputError` for what cannot be used or would be overwritten.
     """
-    trained = find(checkpoint, "ultrasound_diconvae", Config())
-    checked = KINDS.checked(source, lambda file: len(read(file).frames), skip_bad)
-    counts = dict(checked.files)
-    targets = {file: _targets(file, count, source, out) for file, count in counts.items()}
-    check_output(source, out, [target for three in targets.values() for target in three])
-    terminal.note(f"networks: {trained.source}")
-    batch = min(trained.config.evaluate.batch_size, max(counts.values()))  # of frames
-    predictor = load_predictor(trained, batch)
+    trained = find_seeds(checkpoint, "ultrasound_diconvae", Config())
+    sizes = PixelSizes(options.pixel_mm)
+    checked = KINDS.checked(source, lambda file: _look(file, sizes), skip_bad)
+    counts = {file: count for file, (count, _) in checked.files}
+    pixels = {file: pixel for file, (_, pixel) in checked.files}
+    config: Config = trained[0].config
+    names = classes_of(config.data.dataset)[1:] if options.probabilities else ()
+    targets = {file: _targets(file, count, source, out, names) for file, count in counts.items()}
+    check_output(source, out, [target for each in targets.values() for target in each])
+    terminal.note(f"networks: {', '.join(str(one.source) for one in trained)}")
+    if unknown := sum(pixel is None for pixel in pixels.values()):
+        terminal.note(f"{unknown} files without a pixel's size: no mm of them; see --pixel-mm")
+    batch = min(config.evaluate.batch_size, max(counts.values()))  # of frames
+    predictor = load_predictor(trained, batch, options.threshold, options.probabilities)
     rows = []
     for file in tqdm(counts, "segmenting", unit="file", delay=2, disable=None):
         try:
-            clip = read(file)
+            clip = replace(read(file), mm=pixels[file])
         except BadFile as reason:  # good when it was checked
             raise refusal(f"--input {source}", [f"{file.name}: {reason}"]) from None
-        denoised, labels = predictor(clip)
-        overlay = _overlay(clip, labels, predictor.classes, file.name)
-        contents = (*(_content(frames, targets[file][0]) for frames in (denoised, labels)), overlay)
+        seen = predictor(clip)
+        overlay = _overlay(clip, seen.labels, predictor.classes, file.name)
+        shown_as = [_content(frames, targets[file][0]) for frames in (seen.denoised, seen.labels)]
+        maps = () if seen.chances is None else np.moveaxis(seen.chances, -1, 0)[1:]
+        contents = (*shown_as, overlay, *map(pages, maps))
         write(dict(zip(targets[file], contents, strict=True)))
-        measured = measures(clip, labels, predictor.classes)
+        measured = measures(clip, seen.labels, predictor.classes)
         written = [str(target) for target in targets[file]]
         rows.append({"file": shown(file, source), **measured, "written": written})
     return Rows(rows, checked.account)
 
 
+class Segmented(NamedTuple):
+    """What the networks make of a clip."""
+
+    denoised: Frames
+    labels: Frames
+    chances: Float[np.ndarray, "frames height width classes"] | None  # where they were asked for
+
+
 class ClipPredictor:
-    """A trained denoiser and segmenter as a function of clips of any size.
+    """Trained denoisers and segmenters, a pair of each seed, as a function of clips of any size.
 
     What shows tissue is brought to the networks' size as the study's images are, by means over
-    areas. Denoised images and the classes' probabilities go back bilinearly, and a pixel's class
-    is the one that is most probable there. What is around the tissue stays, and is background.
+    areas. Denoised images and the classes' probabilities, each the mean over the seeds, go back
+    bilinearly. A pixel's class is the one that is most probable there; with a `threshold`, the most
+    probable one but background where all these together reach it. What is around the tissue
+    stays, and is background.
     """
 
-    def __init__(self, denoiser: Any, segmenter: Any, data: DataConfig, batch_size: int):
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Any, Any]],
+        data: DataConfig,
+        batch_size: int,
+        threshold: float | None = None,
+        keep: bool = False,  # the probabilities
+    ):
         self.classes = classes_of(data.dataset)
-        self._data, self._size = data, batch_size
-        self._denoiser = Predictor(denoiser, denoise, batch_size)
-        self._segmenter = Predictor(segmenter, probabilities, batch_size)
+        self._data, self._size, self._threshold, self._keep = data, batch_size, threshold, keep
+        self._denoisers = [Predictor(one, denoise, batch_size) for one, _ in pairs]
+        self._segmenters = [Predictor(one, probabilities, batch_size) for _, one in pairs]
 
-    def __call__(self, clip: Clip) -> tuple[Frames, Frames]:
-        """Return the denoised frames, and the labels of all of their pixels."""
+    def __call__(self, clip: Clip) -> Segmented:
+        """Return the denoised frames, the labels of all of their pixels, and probabilities."""
         rows, columns = clip.tissue
         tissue = clip.frames[:, rows, columns]
         denoised = clip.frames.copy()
         denoised[:, rows, columns] = in_batches(self._denoised, tissue, self._size)
-        labels = in_batches(self._labels, tissue, self._size)
-        return denoised, paste(labels, clip.tissue, *clip.frames.shape[1:])
+        found = in_batches(self._segmented, tissue, self._size)
+        labels, *chances = (paste(maps, clip.tissue, *clip.frames.shape[1:]) for maps in found)
+        return Segmented(denoised, labels, chances[0] if chances else None)
 
     def _denoised(self, frames: Frames) -> Frames:
-        images = make_inputs("denoised", self._to_networks(frames), self._denoiser) / np.float32(
-            255
-        )
-        return in_8_bits(np.asarray(_at_size(images, *frames.shape[1:])))[..., 0]
+        inputs = self._to_networks(frames)
+        made = [make_inputs("denoised", inputs, one) / np.float32(255) for one in self._denoisers]
+        return in_8_bits(np.asarray(_at_size(np.mean(made, 0), *frames.shape[1:])))[..., 0]
 
-    def _labels(self, frames: Frames) -> Frames:
-        chances = _at_size(self._segmenter(self._to_networks(frames)), *frames.shape[1:])
-        return np.asarray(chances.argmax(-1)).astype(np.uint8)
+    def _segmented(self, frames: Frames) -> tuple[np.ndarray, ...]:
+        """Return the labels, and where they are kept the probabilities."""
+        inputs = self._to_networks(frames)
+        mean = np.mean([one(inputs) for one in self._segmenters], 0)
+        chances = _at_size(mean, *frames.shape[1:])
+        labels = chances.argmax(-1)
+        if self._threshold is not None:
+            found = 1 - chances[..., 0] >= self._threshold
+            labels = jnp.where(found, 1 + chances[..., 1:].argmax(-1), 0)
+        labels = np.asarray(labels).astype(np.uint8)
+        return (labels, np.asarray(chances)) if self._keep else (labels,)
 
     def _to_networks(self, frames: Frames) -> UInt8[np.ndarray, "frames rows columns 1"]:
         """Return the frames at the networks' size."""
         return resize_8_bits(frames[..., None], self._data.height, self._data.width)
 
 
-def load_predictor(trained: Trained, batch_size: int) -> ClipPredictor:
-    """Return the trained networks as a function of clips."""
-    config: Config = trained.config
-    denoiser, segmenter = (
-        load_network(trained.folder(name), name, config) for name in ("denoiser", SEGMENTER)
-    )
-    return ClipPredictor(denoiser, segmenter, config.data, batch_size)
+def load_predictor(
+    trained: Sequence[Trained],
+    batch_size: int,
+    threshold: float | None = None,
+    keep: bool = False,
+) -> ClipPredictor:
+    """Return the trained networks of one seed or more as a function of clips."""
+    config: Config = trained[0].config
+    pairs = [
+        (load_network(one.folder("denoiser"), "denoiser", one.config),
+         load_network(one.folder(SEGMENTER), SEGMENTER, one.config))
+        for one in trained
+    ]  # fmt: skip
+    return ClipPredictor(pairs, config.data, batch_size, threshold, keep)
 
 
 def probabilities(
@@ -184,10 +233,18 @@ def _content(frames: Frames, target: Path) -> bytes:
     return encoded(frames[0], target.suffix) if len(frames) == 1 else pages(frames)
 
 
-def _targets(file: Path, frames: int, source: Path, out: Path) -> tuple[Path, Path, Path]:
-    """Return where denoised frames, masks and the overlay go: a clip's as pages of a TIFF."""
+def _look(file: Path, sizes: PixelSizes) -> tuple[int, tuple[float, float] | None]:
+    """Return how many frames a file has, and how large their pixels are, in mm."""
+    clip, side = read(file), sizes.of(file)
+    return len(clip.frames), clip.mm or (None if side is None else (side, side))
+
+
+def _targets(
+    file: Path, frames: int, source: Path, out: Path, classes: Sequence[str]
+) -> tuple[Path, ...]:
+    """Return where all goes that is made of a file: a clip's frames as pages of a TIFF."""
     own = KINDS.suffix(file)
     end = ".tif" if frames > 1 else own if own.lower() in (".png", *TIFF) else ".png"
-    ends = (f"_denoised{end}", f"_mask{end}", "_overlay.png")
-    denoised, mask, overlay = (KINDS.output(file, source, out, one) for one in ends)
-    return denoised, mask, overlay
+    ends = (f"_denoised{end}", f"_mask{end}", "_overlay.png",
+            *(f"_{name}_probability.tif" for name in classes))  # fmt: skip
+    return tuple(KINDS.output(file, source, out, one) for one in ends)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from common.data.prepared import Examples, Prepared, Reading
-from common.study.protocol import Evaluation, Network, Run, Study, Unit
+from common.study.protocol import Evaluation, Network, Run, Shipped, Study, Unit
 from papers.ultrasound_diconvae import claims
 from papers.ultrasound_diconvae.config import Config, DataConfig
 from papers.ultrasound_diconvae.datasets import DATASETS
 from papers.ultrasound_diconvae.image import LabeledImage
+from papers.ultrasound_diconvae.options import Options
 
 SEGMENTER = (
     "segmenter",
@@ -67,12 +68,12 @@ def evaluate(run: Run[Config], prepared: Prepared, seed: int) -> Evaluation:
 
 
 def predict(
-    checkpoint: Path, source: Path, out: Path, skip_bad: bool = False
+    checkpoint: Path, source: Path, out: Path, skip_bad: bool, options: Options
 ) -> list[dict[str, Any]]:
     """Denoise and segment the user's own ultrasound with trained networks."""
     from papers.ultrasound_diconvae.predict import predict as predict_files
 
-    return predict_files(checkpoint, source, out, skip_bad)
+    return predict_files(checkpoint, source, out, skip_bad, options)
 
 
 def render(results: Path) -> None:
@@ -80,6 +81,13 @@ def render(results: Path) -> None:
     from papers.ultrasound_diconvae.render import render as render_results
 
     render_results(results)
+
+
+def shipped() -> Shipped[Config]:
+    """Return what of trained networks is shipped."""
+    from papers.ultrasound_diconvae.shipped import SHIPPED
+
+    return SHIPPED
 
 
 STUDY = Study(
@@ -93,4 +101,6 @@ STUDY = Study(
     render=render,
     claims=claims,
     predict=predict,
+    options=Options(),
+    shipped=shipped,
 )

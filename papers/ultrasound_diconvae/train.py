@@ -253,7 +253,11 @@ def trained_network(unit: Unit[Config]) -> Any:
 
 def load_network(folder: Path, network: str, config: Config) -> Any:
     """Return the trained network in a folder; raises `InputError` where there is none."""
-    programs = compiled(kind_of(network), config, 1)
-    template = jax.eval_shape(programs.init, Streams(0).key("parameters"))
-    state = trained_state(folder, template)
-    return nnx.merge(programs.graph, state.params, state.stats)
+    state = load_state(folder, network, config)
+    return nnx.merge(compiled(kind_of(network), config, 1).graph, state.params, state.stats)
+
+
+def load_state(folder: Path, network: str, config: Config) -> State:
+    """Return the trained state in a folder; raises `InputError` where there is none."""
+    init = compiled(kind_of(network), config, 1).init
+    return trained_state(folder, jax.eval_shape(init, Streams(0).key("parameters")))

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 
 from common.errors import InputError
 from common.pipeline.plan import plan
 from common.study import config as configs
+from common.study.schema import OnlyFor
 from papers import studies
 from papers.__main__ import main
 from papers.camcan_cfg.config import Config as CamCan
@@ -171,3 +172,31 @@ def test_digest_tells_configs_apart() -> None:
     assert configs.digest(Config()) == configs.digest(Config())
     assert configs.digest(Config()) != configs.digest(changed)
     assert configs.digest(Config(), "a") != configs.digest(Config(), "b")
+
+
+@dataclass(frozen=True)
+class OfOneDataSet:
+    """A section whose last field one data set alone is read with."""
+
+    dataset: str = "own"
+    size: int = 3
+    percentile: Annotated[float, OnlyFor(("own",))] = 99.0
+
+
+@dataclass(frozen=True)
+class WithData:
+    """A config on data."""
+
+    data: OfOneDataSet = field(default_factory=OfOneDataSet)
+
+
+def test_a_field_counts_for_the_data_sets_alone_that_are_read_with_it() -> None:
+    own, other = WithData(), WithData(OfOneDataSet("public"))
+    assert configs.override(own, {"data.percentile": 50.0}) != own
+    for one, same in ((own, False), (other, True)):
+        changed = configs.override(one, {"data.percentile": 50.0})
+        assert (configs.digest(changed) == configs.digest(one)) is same
+        assert (configs.digest(changed.data) == configs.digest(one.data)) is same
+        assert (configs.part(changed, ["data"]) == configs.part(one, ["data"])) is same
+    assert configs.digest(other.data) == configs.digest({"dataset": "public", "size": 3})
+    assert configs.part(own, ["data"])["data.percentile"] == 99.0

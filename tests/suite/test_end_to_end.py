@@ -17,6 +17,8 @@ import pytest
 
 from common.pipeline.plan import plan
 from papers import studies
+from tests.suite.exporting import exported
+from tests.suite.toy_project import run
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {
@@ -118,6 +120,24 @@ def test_what_was_trained_predicts(study: str, whole: Path, tmp_path: Path) -> N
     assert row["file"] == "1.png"
     for file in map(Path, row["written"]):
         assert imageio.imread(file).shape[:2] == (40, 50)
+
+
+def test_what_is_exported_works_without_the_training(
+    study: str, whole: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    home, networks = shutil.copytree(whole / "home", tmp_path / "home"), tmp_path / "networks"
+    assert exported(study, home, networks, monkeypatch, capsys)["bytes"] < 1e6
+    imageio.imwrite(tmp_path / "1.png", np.full((40, 50), 90, np.uint8))
+    asked = ["predict", study, "--input", tmp_path / "1.png"]
+    if not studies.load(study).predict:
+        asked = ["sample", study, "--sex", "F", "--count", "2"]
+    status, told, err = run(
+        capsys, *asked, "--checkpoint", networks, "--out", tmp_path / "o", "--json"
+    )
+    assert status == 0, err
+    assert "shipped networks: " in err
+    for row in json.loads(told)["files"]:
+        assert all(Path(file).is_file() for file in row["written"])
 
 
 def test_another_evaluation_trains_nothing(study: str, whole: Path, tmp_path: Path) -> None:

@@ -101,10 +101,10 @@ def test_a_name_that_is_close_to_a_choice_is_answered_by_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in studies.names() if studies.load(n).options])
-def test_hostile_options_of_prediction_are_refused_alike(name: str) -> None:
+def test_hostile_flags_of_prediction_are_refused_alike(name: str) -> None:
     offered = studies.load(name).options
     for field in configs.flatten(offered):
         for text in HOSTILE:
             with contextlib.suppress(InputError):
-                made = options.chosen(offered, [f"{field}={text}"])
+                made = options.flagged(offered, [f"{options.flag_of(field)}={text}"])
                 assert is_whole(configs.flatten(made)[field]), (field, text)

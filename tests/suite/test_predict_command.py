@@ -70,21 +70,53 @@ def test_a_study_offers_options_of_its_prediction(project: Path, capsys) -> None
     edit(project / "papers" / "apple_one" / "study.py", "STUDY = Study(", PREDICT)
     edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", OPTIONS)
     assert run(capsys, "predict", "apple", *where)[0] == 0
-    assert run(capsys, "predict", "apple", *where, "--option", "depth=2") == (
-        2, "", "error: --option depth=2: predict apple_one has no options\n"
+    assert run(capsys, "predict", "apple", *where, "--depth", "2") == (
+        2, "", "error: --depth: no such flag; predict apple_one has none of its own\n"
     )  # fmt: skip
     assert "| scan.png | 1 |" in run(capsys, "predict", "apricot", *where)[1]
-    assert "| scan.png | 2 |" in run(capsys, "predict", "apricot", *where, "--option", "depth=2")[1]
-    assert run(capsys, "predict", "apricot", *where, "--option", "deph=2") == (
-        2, "", "error: --option deph: no such field, did you mean 'depth'?\n"
-    )  # fmt: skip
+    assert "| scan.png | 2 |" in run(capsys, "predict", "apricot", *where, "--depth", "2")[1]
+    for word, meant in (("--deph", "--depth"), ("--inputt", "--input"), ("--cvs", "--csv")):
+        assert run(capsys, "predict", "apricot", *where, word, "2") == (
+            2, "", f"error: {word}: no such flag, did you mean '{meant}'?\n"
+        )  # fmt: skip
     with pytest.raises(SystemExit) as end:
         run(capsys, "predict", "apricot", "--help")
     told = capsys.readouterr().out
     assert end.value.code == 0
-    assert told.endswith(
-        "options of predict apricot, as --option NAME=C:\n  depth=1  how deep to look\n"
-    )
+    assert told.endswith("flags of predict apricot:\n  --depth  how deep to look; by default 1\n")
     with pytest.raises(SystemExit):
         run(capsys, "predict", "--help")
-    assert "--option NAME=C" in capsys.readouterr().out
+    assert "[flags of the study]" in capsys.readouterr().out
+
+
+def test_what_was_found_is_written_as_a_table_too(project: Path, capsys) -> None:
+    edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", PREDICT)
+    where = ["--checkpoint", "runs", "--input", "scan.png", "--out", "found"]
+    table = project / "tables" / "found.csv"
+    assert run(capsys, "predict", "apricot", *where, "--csv", str(table))[0] == 0
+    assert table.read_text() == "file,marked,ml\nscan.png,7,\n"
+    assert run(capsys, "predict", "apricot", *where, "--csv", str(table))[0] == 0  # its own
+    table.write_text("somebody's")
+    status, _, err = run(capsys, "predict", "apricot", *where, "--csv", str(table))
+    assert (status, "is there, and not as it was written here" in err) == (2, True)
+    assert table.read_text() == "somebody's"
+    status, _, err = run(capsys, "predict", "apricot", *where, "--csv", str(project))
+    assert (status, err) == (2, f"error: --csv {project}: is a folder; give a file\n")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("quantum", "no such device, choose cpu, gpu, or cuda:N as cuda:0"),
+        ("cuda:x", "no such device, choose cpu, gpu, or cuda:N as cuda:0"),
+    ],
+)
+def test_a_device_that_there_is_not_is_one_line(
+    device: str, message: str, project: Path, capsys
+) -> None:
+    edit(project / "papers" / "apricot" / "study.py", "STUDY = Study(", PREDICT)
+    where = ["--checkpoint", "runs", "--input", "scan.png", "--out", "found"]
+    assert run(capsys, "predict", "apricot", *where, "--device", device) == (
+        2, "", f"error: --device {device}: {message}\n"
+    )  # fmt: skip
+    assert run(capsys, "predict", "apricot", *where, "--device", "cpu")[0] == 0

@@ -18,6 +18,8 @@ from papers.rare_disease_controlnet.corpus.tables import Film, Job
 from papers.rare_disease_controlnet.synthesis import synthetic_films
 from tests.papers.rare_disease_controlnet import phantom
 from tests.papers.rare_disease_controlnet.small_engine import know_few_words
+from tests.suite.exporting import exported
+from tests.suite.toy_project import run
 
 STUDY, FINDINGS = "rare_disease_controlnet", ("effusion", "pneumothorax", "nodule")
 
@@ -103,3 +105,25 @@ def test_shared_networks_are_trained_once_and_others_for_each_seed(whole: Path) 
     manifest = json.loads((whole / "results" / "manifest.json").read_text())
     trained = manifest["stages"]["seeds"]["0"]["train"]
     assert {"autoencoder", "synthesis_2", "classifier_upper_4"} <= set(trained)
+
+
+def test_what_is_exported_works_without_the_training(
+    whole: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    networks = tmp_path / "networks"
+    found = exported(STUDY, whole / "home", networks, monkeypatch, capsys)
+    assert set(found["networks"]) == {
+        *("autoencoder", "controlnet", "adaptation_4", "classifier_selected_4"),
+    }
+    where = ("--checkpoint", networks, "--json", "--out")
+    status, told, err = run(capsys, "sample", "rare", *where, tmp_path / "films")
+    assert status == 0, err
+    film, lineage_file = json.loads(told)["files"][0]["written"]
+    for checkpoint, expected in ((networks, 0), (whole / "home", 1)):  # rounded, and trained
+        status, told, err = run(
+            capsys, "regenerate", lineage_file, "--checkpoint", checkpoint, "--json"
+        )
+        assert status == expected, err
+    status, told, err = run(capsys, "predict", "rare", "--input", film, *where, tmp_path / "heat")
+    assert status == 0, err
+    assert json.loads(told)["files"][0]["classifier"] == "selected_4"

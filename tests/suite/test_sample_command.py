@@ -47,12 +47,12 @@ def offered(project: Path) -> Path:
 
 def test_flags_of_the_study_are_flags_of_the_command(offered: Path, capsys) -> None:
     status, out, _ = run(capsys, "sample", "apricot", "--label", "stone", "--out", "films",
-                         "--canny-low=3", "--json")  # fmt: skip
+                         "--canny-low=3", "--checkpoint", "runs", "--json")  # fmt: skip
     assert status == 0
     assert json.loads(out) == {
         "study": "apricot",
         "out": "films",
-        "files": [{"film": "stone", "low": 3, "from": "None", "written": ["films/a.png"]}],
+        "files": [{"film": "stone", "low": 3, "from": "runs", "written": ["films/a.png"]}],
     }
     status, out, _ = run(capsys, "sample", "apri", "--out", "films", "--checkpoint", "runs")
     assert status == 0
@@ -99,7 +99,7 @@ def test_help_shows_the_flags_of_the_study(offered: Path, capsys) -> None:
         told = capsys.readouterr().out
         assert end.value.code == 0
         assert told.endswith(ending)
-        assert "usage: python -m papers sample STUDY [--checkpoint DIR] --out DIR" in told
+        assert "usage: python -m papers sample STUDY [--checkpoint PATH] --out DIR" in told
 
 
 def test_a_lineage_leads_to_its_study_and_the_status_says_whether_it_is_the_same(

@@ -118,6 +118,18 @@ def test_data_sets_are_those_that_the_config_can_name(study: Study) -> None:
     )
 
 
+def test_what_is_shipped_is_trained_and_says_its_license_and_use(study: Study) -> None:
+    if study.shipped is None:
+        pytest.skip(f"{study.name} ships no networks")
+    config = resolved(study, experiments.load(study.experiments))
+    shipped, trained = study.shipped(), study.networks(config)
+    assert set(shipped.networks(config)) <= set(trained)
+    assert all(shipped.networks(config).values())
+    assert study.datasets[config.data.dataset].license
+    assert "Not for" in shipped.use
+    assert shipped.use.endswith(".")
+
+
 def test_steps_import_what_they_need_when_they_are_called(study: Study) -> None:
     """Listing the studies stays quick: study.py itself imports no network and no figure."""
     tree = ast.parse((study.folder / "study.py").read_text())

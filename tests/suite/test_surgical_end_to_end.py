@@ -14,6 +14,7 @@ import pytest
 from papers import studies
 from papers.surgical_vision.faces.patient import patient
 from papers.surgical_vision.variants import MODELS
+from tests.suite.exporting import exported
 from tests.suite.test_end_to_end import (
     OFTEN,
     ROOT,
@@ -83,6 +84,14 @@ def test_what_was_trained_predicts(whole: Path, tmp_path: Path) -> None:
     (row,) = json.loads(done.stdout)["files"]
     assert row["file"] == "1.png"
     assert all(Path(file).is_file() for file in row["written"])
+
+
+def test_models_are_exported_with_what_they_learned_from(
+    whole: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    found = exported(STUDY, whole / "home", tmp_path / "networks", monkeypatch, capsys)
+    assert {"stargan", "pix2pix", "stable_diffusion", "latent_autoencoder"} < set(found["networks"])
+    assert len(found["differences"]) == 8  # a model of each family
 
 
 def test_a_model_alone_in_a_tree_of_its_own_killed_ends_with_the_same_bits(

@@ -51,8 +51,7 @@ def engine_of(
     params = trained_denoiser(config, findings, folder, count, vae).params
     networks = denoiser.networks_of(config, findings, params)
     known = controlnet.Known(vae, networks["unet"], networks["text"])
-    learning = controlnet.learning(config, findings)
-    control = _state(folder(CONTROLNET), learning, known)
+    control = _state(folder(CONTROLNET), controlnet.learning(config, findings), known)
     return Pipeline(
         sizes(config, findings),
         tokenizer(findings, config.engine.label),
@@ -64,8 +63,7 @@ def engine_of(
 
 def trained_autoencoder(config: Config, findings: tuple[str, ...], folder: Folders) -> VAE:
     """Return the small model's autoencoder, its latents of variance 1."""
-    state = _state(folder(AUTOENCODER), autoencoder.learning(config, findings), None)
-    return autoencoder.network_of(config, findings, state)
+    return autoencoder.network_of(config, findings, _autoencoder(config, findings, folder))
 
 
 def trained_denoiser(
@@ -76,6 +74,25 @@ def trained_denoiser(
     if count is not None:
         name, rate = adaptation(count), config.adapt.learning_rate
     return _state(folder(name), denoiser.learning(config, findings, rate), denoiser.Known(vae))
+
+
+def trained_state_of(
+    config: Config, findings: tuple[str, ...], folder: Folders, name: str
+) -> State:
+    """Return the state of a network of the small model that was adapted to `arms.main` films."""
+    if name == AUTOENCODER:
+        return _autoencoder(config, findings, folder)
+    vae = trained_autoencoder(config, findings, folder)
+    adapted = trained_denoiser(config, findings, folder, config.arms.main, vae)
+    if name == adaptation(config.arms.main):
+        return adapted
+    networks = denoiser.networks_of(config, findings, adapted.params)
+    known = controlnet.Known(vae, networks["unet"], networks["text"])
+    return _state(folder(CONTROLNET), controlnet.learning(config, findings), known)
+
+
+def _autoencoder(config: Config, findings: tuple[str, ...], folder: Folders) -> State:
+    return _state(folder(AUTOENCODER), autoencoder.learning(config, findings), None)
 
 
 def _state(folder: Path, learning: Learning, known: object) -> State:

@@ -28,7 +28,7 @@ from papers.rare_disease_controlnet.corpus.lineage import (
 )
 from papers.rare_disease_controlnet.engine.assembly import engine_of
 from papers.rare_disease_controlnet.engine.drawing import Request, draw
-from papers.rare_disease_controlnet.networks import ENGINE, adaptation
+from papers.rare_disease_controlnet.networks import AUTOENCODER, CONTROLNET, adaptation
 from papers.rare_disease_controlnet.prompts import NORMAL, prompt_of
 
 STUDY = "rare_disease_controlnet"
@@ -114,7 +114,7 @@ def keys_of(config: Config, count: int, training: Callable[[str], str]) -> dict[
     if options.weights:
         named = {"vae": options.weights, "text": own, "unet": own}
         return named | {"controlnet": options.controlnet}
-    vae, _, control = map(training, ENGINE)
+    vae, control = training(AUTOENCODER), training(CONTROLNET)
     return {"vae": vae, "unet": own, "text": own, "controlnet": control}
 
 

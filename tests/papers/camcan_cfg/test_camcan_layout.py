@@ -1,5 +1,6 @@
 """Cam-CAN's layout: no volume is left out or merged with another without a word."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -80,6 +81,22 @@ def test_a_row_with_more_cells_than_the_header_is_bad_and_no_age_is_cut(raw):
         "phenotype.csv: line 2 has 4 cells, its header 3",
         "sub-CC001_defaced_T1.nii.gz: has no row in phenotype.csv",
     ]
+
+
+def test_a_percentile_is_white_whatever_the_scanner_s_numbers_are(raw):
+    path = raw / "batch0" / "sub-CC001_defaced_T1.nii.gz"
+    volume = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(40 * volume.get_fdata(), volume.affine), path)
+    (line,) = read(raw, CONFIG).bad
+    assert "scale them to 0 to 255, or let --set data.percentile=99.5 do it" in line
+    config = replace(CONFIG, percentile=90.0)
+    found = read(raw, config)
+    assert found.bad == []
+    for one in found.items:
+        assert 0 <= one.images.min() < one.images.max() <= 1
+    bright = found.items[0].images
+    nibabel.save(nibabel.Nifti1Image(volume.get_fdata(), volume.affine), path)
+    np.testing.assert_allclose(bright, read(raw, config).items[0].images, rtol=1e-5)
 
 
 def test_two_tables_are_refused(raw):

@@ -1,6 +1,5 @@
 """Prediction on users' own scans: masks land where the bright blob is, in the input's own form."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from common import sealed
 from common.errors import InputError
 from common.pipeline.plan import plan
 from common.pipeline.trained import NETWORK, TUNED, find, save_index, save_network
@@ -38,7 +38,9 @@ def unit(tmp_path_factory) -> Unit[Config]:
     unit = Unit(run, 0, "attention", "hash")
     programs = compiled(model_of(unit), unit.config.train, 1)
     state = programs.init(Streams(0).key("parameters"))
-    checkpoints_of(unit.folder, BEST).save(1, state, {}, {BEST: 1.0})
+    checkpoints = checkpoints_of(unit.folder, BEST)
+    checkpoints.save(1, state, {}, {BEST: 1.0})
+    checkpoints.end()
     save_network(unit)
     save_index(run, 0, [unit])
     return unit
@@ -97,6 +99,7 @@ def test_images_get_masks_of_their_own_kind_and_size(end, channels, run, bright,
     np.testing.assert_array_equal(mask, np.where(flair > 128, 255, 0))
     assert row == {
         "file": source.name,
+        "taken as": "pre, FLAIR, post" if channels else "FLAIR",
         "slices": 1,
         "tumor_pixels": 36,
         "ml": None,
@@ -235,7 +238,7 @@ def test_networks_are_found_or_missed_by_name(unit, run, tmp_path):
 
 
 def test_the_tuned_threshold_is_the_one_that_predicts(run):
-    (run / "seed_0" / TUNED).write_text(json.dumps({"evaluate.threshold": 0.3}))
+    (run / "seed_0" / TUNED).write_text(sealed.seal({"evaluate.threshold": 0.3}))
     assert find(run, STUDY.name, Config()).config.evaluate.threshold == 0.3
     (run / "seed_0" / TUNED).unlink()
     assert find(run, STUDY.name, Config()).config.evaluate.threshold == 0.5
@@ -243,14 +246,15 @@ def test_the_tuned_threshold_is_the_one_that_predicts(run):
 
 def described(config) -> str:
     content = {"study": STUDY.name, "network": "attention", "seed": 0, "config": config}
-    return json.dumps(content)
+    return sealed.seal(content)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot be read as JSON"),
-        ("[1]", "not what training writes there"),
+        ("{", "not JSON"),
+        ("[1]", "expected a JSON object"),
+        ('{"study": "x"}', "damaged, or of another version; train again"),
         (described({"model": {"filtres": [4, 8]}}), "did you mean 'model.filters'"),
         (described({"model": {"gates": 3}}), "must be true or false"),
     ],

@@ -126,6 +126,30 @@ def test_several_findings_are_predicted_by_the_thresholds_of_validation(several,
     assert predicted_of(chance, FINDINGS, None) == ["effusion"]
 
 
+def test_a_threshold_of_one_s_own_holds_for_all_findings(several, trained, tmp_path):
+    film = write(tmp_path / "in" / "film.png")
+    low = predict(several, film, tmp_path / "low", options=Options(threshold=0.0))
+    assert low[0]["predicted"] == "effusion; pneumothorax"
+    high = predict(several, film, tmp_path / "high", options=Options(threshold=1.0))
+    assert high[0]["predicted"] == "normal"
+    with pytest.raises(InputError, match=r"--threshold 0.5: of films with one finding at most"):
+        predict(trained, film, tmp_path / "none", options=Options(threshold=0.5))
+
+
+def test_of_several_seeds_the_mean_counts(tmp_path):
+    config = on("nih")
+    folder = seed_folder(tmp_path, classifiers("selected_4", config=config), config=config)
+    networks = classifiers("real_4", "selected_4", config=config)
+    other = seed_folder(tmp_path, networks, config=config, seed=1)
+    film = write(tmp_path / "in" / "film.png")
+    chosen = Options(threshold=0.5)
+    assert folder.parent == other.parent
+    alone = [predict(one, film, tmp_path / one.name, options=chosen)[0] for one in (folder, other)]
+    (both,) = predict(folder.parent, film, tmp_path / "both", options=chosen)
+    for name in CLASSES:
+        assert both[name] == pytest.approx(np.mean([row[name] for row in alone]), rel=1e-5)
+
+
 def test_a_seed_that_was_not_evaluated_has_no_thresholds(several, tmp_path):
     film = write(tmp_path / "in" / "film.png")
     file = several / "metrics.json"
@@ -140,7 +164,7 @@ def test_a_seed_that_was_not_evaluated_has_no_thresholds(several, tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("selectd_4", r"classifier = 'selectd_4': not trained there, did you mean 'selected_4'\?"),
+        ("selectd_4", r"--classifier selectd_4: not trained there, did you mean 'selected_4'\?"),
         ("upper_9000", "not trained there, choose one of real_2, real_4, selected_4"),
     ],
 )

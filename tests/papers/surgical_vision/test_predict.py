@@ -1,6 +1,5 @@
 """Simulation on users' own photos: what is asked of which model, of which part of the photo."""
 
-import json
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common import sealed
 from common.errors import InputError
 from common.pipeline.trained import INDEX, NETWORK, find
-from common.study.options import chosen
+from common.study.options import flagged
 from common.training.loop import checkpoints_of
 from papers.surgical_vision import framing
 from papers.surgical_vision import predict as module
@@ -46,7 +46,7 @@ def seed_folder(folder: Path, config: Config = CONFIG, networks: tuple = TRAINED
         "config": asdict(config),
         "networks": {name: name for name in networks},
     }
-    (folder / INDEX).write_text(json.dumps(index))
+    (folder / INDEX).write_text(sealed.seal(index))
     return folder
 
 
@@ -55,7 +55,9 @@ def run(tmp_path_factory) -> Path:
     """Return a seed's folder of a study of pairs, with an untrained StarGAN in it."""
     folder = seed_folder(tmp_path_factory.mktemp("home") / "seed_0")
     state = jax.jit(recipe_of("stargan", CONFIG).init)(jax.random.key(0), None)
-    checkpoints_of(folder / "stargan").save(1, state, {}, {})
+    checkpoints = checkpoints_of(folder / "stargan")
+    checkpoints.save(1, state, {}, {})
+    checkpoints.end()
     return folder
 
 
@@ -114,9 +116,9 @@ def test_a_photo_gets_each_operation_and_a_sheet(run, asked, tmp_path, capsys):
 
 
 def test_domains_and_strengths_are_what_the_model_is_told(run, asked, tmp_path):
-    given = ["domains=chin+nose,eyes, nose+chin", "strengths=0.5,1,0.5", "seed=7"]
+    given = ["--domains=chin+nose,eyes, nose+chin", "--strengths", "0.5,1,0.5", "--seed=7"]
     (row,) = predict(run, photo(tmp_path / "in"), tmp_path / "out",
-                     options=chosen(Options(), given))  # fmt: skip
+                     options=flagged(Options(), given))  # fmt: skip
     told = [np.asarray(faces.label) for _, faces in asked]
     np.testing.assert_array_equal(
         np.concatenate(told), [[0, 0.5, 0.5], [0.5, 0, 0], [0, 1, 1], [1, 0, 0]]
@@ -148,22 +150,28 @@ def test_models_of_one_operation_and_of_whole_ones_are_asked_so(run, asked, tmp_
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("model=stargam", "--option model = 'stargam': not trained there, did you mean 'stargan'"),
-        ("model=vae", "'vae': not trained there"),
-        ("domains=nose+jaw", r"domains = 'nose\+jaw': 'jaw'\? choose one of chin, eyes, nose"),
-        ("strengths=1.5", "strengths = 1.5: expected more than 0 to 1"),
-        ("strengths=0", "strengths = 0: expected more than 0 to 1"),
-        ("strengths=", "expected at least 1 values"),
-        ("strength=1", "no such field, did you mean 'strengths'"),
-        ("model=pix2pix domains=eyes", r"domains: pix2pix takes none.*\(stargan, starganv2\)"),
-        ("model=stable_diffusion_lora domains=eyes", "domains: stable_diffusion_lora takes none"),
-        ("model=starganv2 strengths=0.5", r"= 0.5: starganv2 knows the whole.*\(stargan\)"),
+        ("--model=stargam", "--model stargam: not trained there, did you mean 'stargan'"),
+        ("--model vae", "--model vae: not trained there"),
+        ("--domains nose+jaw", r"--domains nose\+jaw: 'jaw'\? choose one of chin, eyes, nose"),
+        ("--strengths 1.5", "--strengths = 1.5: expected more than 0 to 1"),
+        ("--strengths=0", "--strengths = 0: expected more than 0 to 1"),
+        ("--strengths=", "expected at least 1 values"),
+        ("--strength 1", "no such flag, did you mean '--strengths'"),
+        (
+            "--model pix2pix --domains eyes",
+            r"--domains eyes: pix2pix takes none.*\(stargan, starganv2\)",
+        ),
+        ("--model stable_diffusion_lora --domains eyes", "eyes: stable_diffusion_lora takes none"),
+        (
+            "--model starganv2 --strengths 0.5",
+            r"--strengths 0.5: starganv2 knows the whole.*\(stargan\)",
+        ),
     ],
 )
 def test_what_a_model_cannot_be_asked_is_said(given, message, run, asked, tmp_path):
     with pytest.raises(InputError, match=message) as error:
         predict(run, photo(tmp_path / "in"), tmp_path / "out",
-                options=chosen(Options(), given.split()))  # fmt: skip
+                options=flagged(Options(), given.split()))  # fmt: skip
     assert "\n" not in str(error.value)
     assert not asked
     assert not (tmp_path / "out").exists()
@@ -198,7 +206,7 @@ def test_the_network_itself_follows_its_label_and_no_other_photo(run, tmp_path):
 
 def test_a_single_network_s_folder_is_enough_and_a_missing_checkpoint_told(run, tmp_path):
     described = {"study": "surgical_vision", "network": "stargan", "config": asdict(CONFIG)}
-    (run / "stargan" / NETWORK).write_text(json.dumps(described))
+    (run / "stargan" / NETWORK).write_text(sealed.seal(described))
     source = photo(tmp_path / "in")
     assert predict(run / "stargan", source, tmp_path / "out")[0]["model"] == "stargan"
     with pytest.raises(InputError, match=r"autoencoder.*no checkpoint"):

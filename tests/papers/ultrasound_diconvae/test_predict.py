@@ -1,11 +1,9 @@
 """Prediction on users' own ultrasound: each pixel's class and a denoised image, in their size."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tifffile
@@ -13,102 +11,19 @@ from matplotlib.colors import to_rgb
 
 from common.errors import InputError
 from common.nn.predictor import Predictor
-from common.pipeline.trained import find, save_index, save_network
-from common.study import experiment as experiments
-from common.study.protocol import Run, Unit
-from common.training.loop import checkpoints_of
-from common.training.rng import Streams
+from common.pipeline.trained import find, save_index
 from papers.__main__ import main
 from papers.ultrasound_diconvae import figures
 from papers.ultrasound_diconvae import predict as module
 from papers.ultrasound_diconvae.clips import Clip
-from papers.ultrasound_diconvae.config import (
-    Config,
-    DataConfig,
-    DenoiserConfig,
-    EvaluateConfig,
-    SegmenterConfig,
-)
+from papers.ultrasound_diconvae.config import Config
 from papers.ultrasound_diconvae.evaluate import segment
 from papers.ultrasound_diconvae.inputs import denoise, make_inputs
-from papers.ultrasound_diconvae.models.denoiser import DiConvAE
-from papers.ultrasound_diconvae.models.segnet import SegNet
 from papers.ultrasound_diconvae.predict import load_predictor, predict
 from papers.ultrasound_diconvae.study import STUDY
-from papers.ultrasound_diconvae.train import compiled, kind_of, load_network
+from papers.ultrasound_diconvae.train import load_network
 from tests.papers.ultrasound_diconvae.dicom_files import SECRETS, region, write
-
-CONFIG = replace(
-    Config(),
-    data=DataConfig(dataset="simulated", height=32, width=48),
-    denoiser=DenoiserConfig(filters=(4, 4), dilations=(2, 2)),
-    segmenter=SegmenterConfig(filters=(4, 8), convolutions=(1, 1)),
-    evaluate=EvaluateConfig(batch_size=2),
-)
-GRAYS = np.array([40, 110, 180, 250])  # of background, brain, CSP, LV
-
-
-def units_in(home: Path) -> tuple[Run, list[Unit]]:
-    """Return a run whose files lie in `home`, and its units that prediction needs."""
-    smoke = experiments.load(STUDY.experiments, "smoke")
-    run = Run(STUDY, smoke, CONFIG, (0,), home / "out", home=home)
-    return run, [Unit(run, 0, name, "a hash") for name in ("denoiser", "segmenter_raw")]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """Return a run's folder with untrained networks, laid out as training does."""
-    run, units = units_in(tmp_path_factory.mktemp("home"))
-    for unit in units:
-        programs = compiled(kind_of(unit.network), CONFIG, 1)
-        state = programs.init(Streams(0).key("parameters"))
-        save_network(unit)
-        checkpoints_of(unit.folder).save(1, state, {}, {})
-    save_index(run, 0, units)
-    return run.work
-
-
-class ByGray(SegNet):
-    """A segmenter to which a pixel's class is that with the next gray."""
-
-    def __init__(self):
-        pass
-
-    def __call__(self, images, train=False):
-        assert images.shape[1:] == (32, 48, 1)
-        return -10 * jnp.abs(255 * images - GRAYS)
-
-
-class Darker(DiConvAE):
-    """A denoiser that halves every value."""
-
-    def __init__(self):
-        pass
-
-    def __call__(self, images, train=False, key=None):
-        assert images.shape[1:] == (32, 48, 1)
-        return images / 2
-
-
-@pytest.fixture
-def by_gray(monkeypatch) -> None:
-    """Put networks whose answers are known in the place of trained ones."""
-    known = {"denoiser": Darker(), "segmenter_raw": ByGray()}
-    monkeypatch.setattr(module, "load_network", lambda folder, name, config: known[name])
-
-
-def head(height: int, width: int) -> np.ndarray:
-    """Return labels: a head with semi-axes of 0.35 and 0.3 of the sides, with CSP and LV in it."""
-    rows, columns = np.mgrid[:height, :width]
-    down, right = (rows + 0.5) / height - 0.5, (columns + 0.5) / width - 0.5
-    labels = (np.hypot(down / 0.35, right / 0.3) <= 1).astype(np.uint8)
-    labels[(np.abs(down) < 0.08) & (np.abs(right - 0.1) < 0.08)] = 2
-    labels[(np.abs(down) < 0.08) & (np.abs(right + 0.1) < 0.08)] = 3
-    return labels
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+from tests.papers.ultrasound_diconvae.known_networks import CONFIG, GRAYS, head, names, units_in
 
 
 @pytest.mark.parametrize("end", [".png", ".tif"])
@@ -215,7 +130,7 @@ def test_trained_networks_answer_as_in_the_evaluation(run):
     denoiser, segmenter = (
         load_network(trained.folder(name), name, CONFIG) for name in ("denoiser", "segmenter_raw")
     )
-    predicted = load_predictor(trained, 2)(Clip(frames, (slice(0, 32), slice(0, 48))))
+    predicted = load_predictor([trained], 2)(Clip(frames, (slice(0, 32), slice(0, 48))))
     images = frames[..., None]
     denoised = make_inputs("denoised", images, Predictor(denoiser, denoise, 2))
     np.testing.assert_array_equal(predicted[0], denoised[..., 0])
@@ -261,7 +176,8 @@ def test_bad_files_stop_everything_before_anything_is_written(run, by_gray, tmp_
     (source / "2.png").write_bytes((source / "1.png").read_bytes()[:60])
     (source / "letter.dcm").write_text("a letter")
     with pytest.raises(
-        InputError, match=r"2 bad.*\n  2.png: cannot be read.*\n  letter.dcm: is no DICOM"
+        InputError,
+        match=r"2 bad.*\n  2.png: cannot be read.*\n  letter.dcm: cannot be read: it is text",
     ):
         predict(run, source, out)
     assert not out.exists()
