@@ -149,6 +149,7 @@ def _run_replicate(options: argparse.Namespace) -> Outcome:
         options.experiment,
         options.stage,
         options.only,
+        options.dry_run,
         settings=[*options.set, *judged],
         seeds=options.seeds,
         raw=options.raw,

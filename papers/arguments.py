@@ -97,6 +97,8 @@ def replicate(command: Parser) -> None:
     command.add_argument("--corpus", metavar="DESK", help=about)
     about = "train this network alone, with what it learns from"
     command.add_argument("--only", metavar="NETWORK", help=about)
+    about = "print the whole config and what would be trained, and do nothing"
+    command.add_argument("--dry-run", action="store_true", help=about)
     _stage(command, STAGES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,11 +69,20 @@ def prepare_data(
 
 
 def replicate(
-    study: AnyStudy, experiment: str, stage: Any = "all", only: str | None = None, **options: Any
+    study: AnyStudy,
+    experiment: str,
+    stage: Any = "all",
+    only: str | None = None,
+    dry: bool = False,
+    **options: Any,
 ) -> Outcome:
-    """Run one experiment, or one stage or network of it; `options` are those of `plan`."""
-    from common.pipeline import stages
+    """Run one experiment, or one stage or network of it; `options` are those of `plan`.
+
+    If `dry`, only say what would be done.
+    """
+    from common.pipeline import preview, stages
     from common.pipeline.plan import plan
+    from common.pipeline.timing import duration
     from common.report.compare import compare
     from common.report.comparison import markdown
     from common.results.folder import held
@@ -80,11 +90,11 @@ def replicate(
     from common.training.processes import log
 
     initialize_distributed()
-    run = plan(study, experiment, **options)
-    for difference in run.differences:
-        log(f"deviation: {difference}")
-    log(f"work: {run.work}")
-    log(f"results: {run.out}")
+    start, run = time.monotonic(), plan(study, experiment, **options)
+    if dry:
+        return Outcome(0, preview.described(run, only), preview.text(run, only))
+    for line in preview.opening(run, remembered=options.get("raw") is None):
+        log(line)
     summary = {
         "study": study.name,
         "experiment": run.experiment.name,
@@ -96,7 +106,8 @@ def replicate(
         return Outcome(0, summary, f"{only or stage} is done")
     with held(run.out):  # else another process may be drawing the same results just now
         comparison = compare(study, run.out)
-    text = f"{markdown(comparison)}\nResults: {run.out}"
+    took = duration((time.monotonic() - start) / 60)
+    text = f"{markdown(comparison)}\nResults: {run.out}\nTime: {took}"
     return Outcome(0, {**summary, "comparison": dataclasses.asdict(comparison)}, text)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.pipeline.plan import resolved
+from common.pipeline.timing import duration
 from common.results import folder as results
 from common.study import experiment as experiments
 from common.study.protocol import Study
@@ -48,7 +49,7 @@ def text(study: dict[str, Any]) -> str:
             f"  {one['name']}{default}: {one['title']}",
             f"    data: {data}, "
             + (f"--raw DIR: {one['raw']}" if one["raw"] else "nothing to give"),
-            f"    time: {_duration(one['minutes'])} on {one['hardware']}, {seeds}",
+            f"    time: {duration(one['minutes'])} on {one['hardware']}, {seeds}",
             f"    results: {_state(one['results'])}",
         ]
         if size := one["networks_bytes"]:
@@ -66,7 +67,3 @@ def _state(done: dict[str, Any] | None) -> str:
     if done is None:
         return "none"
     return f"{len(done['seeds'])} seeds, made at commit {(done['commit'] or 'unknown')[:12]}"
-
-
-def _duration(minutes: float) -> str:
-    return f"about {minutes:g} min" if minutes < 120 else f"about {minutes / 60:.0f} h"

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from common.errors import InputError, nearest
 from common.locks import holder
 from common.pipeline import record, trained
+from common.pipeline.timing import Left
 from common.study import config as configs
 from common.study.protocol import Prepared, Run, Unit
 from common.training.processes import broadcast_from_primary, exclusive, log, on_primary
@@ -132,8 +133,9 @@ def share(items: Sequence[Item]) -> None:
     What another process holds is waited for when nothing else is left, and done here should that
     process have ended without doing it.
     """
-    waits = False
+    waits, left = False, Left()
     while pending := [item for item in items if not item.is_done()]:
+        left.tell(len(items) - len(pending), len(items))
         for item in (item for item in pending if item.is_ready()):
             folder = item.folder
             if waits:

@@ -86,10 +86,26 @@ def test_bad_experiment_file(change: tuple[str, str], named: str, project: Path,
     assert err.count("\n") == 1
 
 
+def test_a_dry_run_tells_the_config_and_the_work_and_does_nothing(project: Path, capsys) -> None:
+    before = sorted(project.rglob("*"))
+    status, out, _ = run(capsys, "replicate", "apple", "--dry-run", "--seeds", "4,7")
+    assert status == 0
+    assert "[config.train]\nsteps = 5\n" in out
+    assert "deviation: train.steps: 5 (published: 100)" in out
+    assert "seeds: 4, 7; 6 trainings in all" in out
+    status, out, _ = run(capsys, "replicate", "apple", "--dry-run", "--json", "--only", "encoder")
+    plain = json.loads(out)
+    assert plain["networks"] == ["encoder"]
+    assert plain["config"]["train"]["steps"] == 5
+    assert sorted(project.rglob("*")) == before
+
+
 def test_replicate_writes_whole_results_once(project: Path, capsys) -> None:
     status, out, err = run(capsys, "replicate", "apple")
     assert status == 0
-    assert "deviation: train.steps: 5 (published: 100)" in err
+    assert "data: made_up\ndevice: cpu, " in err
+    assert "deviations: 2 from the published configuration (--dry-run lists them)" in err
+    assert "\nTime: about " in out
     assert "a library speaks" not in out
     results = project / "papers" / "apple_one" / "results" / "demo"
     assert {path.name for path in results.iterdir()} == {
@@ -99,7 +115,7 @@ def test_replicate_writes_whole_results_once(project: Path, capsys) -> None:
     score = {"1.0": 0.102, "7.0": 0.502}
     assert metrics["seeds"]["2"] == {"curve": [1.0, 0.100000001], "score": score}
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
-    assert "| supported |" in out
+    assert "| supported, on made_up (stand-in) |" in out
     assert "made_up (stand-in)" in out
     assert run(capsys, "replicate", "apple")[0] == 0
     assert done(project, "train") == [
