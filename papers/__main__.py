@@ -150,6 +150,7 @@ def _run_replicate(options: argparse.Namespace) -> Outcome:
         options.stage,
         options.only,
         options.dry_run,
+        options.yes,
         settings=[*options.set, *judged],
         seeds=options.seeds,
         raw=options.raw,

@@ -99,6 +99,8 @@ def replicate(command: Parser) -> None:
     command.add_argument("--only", metavar="NETWORK", help=about)
     about = "print the whole config and what would be trained, and do nothing"
     command.add_argument("--dry-run", action="store_true", help=about)
+    about = "begin what is meant for a GPU on a CPU as well"
+    command.add_argument("--yes", action="store_true", help=about)
     _stage(command, STAGES)
 
 

@@ -74,11 +74,12 @@ def replicate(
     stage: Any = "all",
     only: str | None = None,
     dry: bool = False,
+    sure: bool = False,
     **options: Any,
 ) -> Outcome:
     """Run one experiment, or one stage or network of it; `options` are those of `plan`.
 
-    If `dry`, only say what would be done.
+    If `dry`, only say what would be done; if `sure`, begin what takes a CPU weeks.
     """
     from common.pipeline import preview, stages
     from common.pipeline.plan import plan
@@ -93,6 +94,8 @@ def replicate(
     start, run = time.monotonic(), plan(study, experiment, **options)
     if dry:
         return Outcome(0, preview.described(run, only), preview.text(run, only))
+    if stage in ("all", "train") and not sure:
+        preview.check_hardware(run)
     for line in preview.opening(run, remembered=options.get("raw") is None):
         log(line)
     summary = {

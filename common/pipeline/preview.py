@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from common.errors import InputError
 from common.pipeline import units
+from common.pipeline.plan import resolved
 from common.pipeline.timing import duration
 from common.study import config as configs
 from common.study.protocol import Run
@@ -28,6 +30,20 @@ def opening(run: Run[Any], remembered: bool) -> list[str]:
     if count := len(run.differences):
         lines.append(f"deviations: {count} from the published configuration (--dry-run lists them)")
     return [*lines, f"work: {run.work}", f"results: {run.out}"]
+
+
+def check_hardware(run: Run[Any]) -> None:
+    """Raise `InputError` for an experiment as it stands that needs a GPU, where there is none."""
+    import jax
+
+    needed = run.experiment.hardware
+    as_it_stands = run.config == resolved(run.study, run.experiment)
+    if "GPU" in needed and as_it_stands and jax.default_backend() == "cpu":
+        raise InputError(
+            f"{run.study.name} {run.experiment.name}: takes "
+            f"{duration(run.experiment.minutes)} on {needed}, and JAX finds only a CPU here; "
+            "give --yes to begin all the same, or make it smaller by --set"
+        )
 
 
 def described(run: Run[Any], only: str | None = None) -> dict[str, Any]:

@@ -100,6 +100,20 @@ def test_a_dry_run_tells_the_config_and_the_work_and_does_nothing(project: Path,
     assert sorted(project.rglob("*")) == before
 
 
+def test_what_needs_a_gpu_is_begun_on_a_cpu_only_if_that_is_meant(project: Path, capsys) -> None:
+    edit(project / "experiments" / "apple_one" / "paper.toml", "one workstation", "one GPU")
+    raw = project / "raw"
+    raw.mkdir()
+    (raw / "a.txt").write_text("a scan")
+    command = ("replicate", "apple", "paper", "--raw", raw)
+    status, _, err = run(capsys, *command)
+    assert status == 2
+    assert err.startswith("error: apple_one paper: takes about ")
+    assert err.endswith("give --yes to begin all the same, or make it smaller by --set\n")
+    assert run(capsys, *command, "--set", "train.steps=6")[0] == 0
+    assert run(capsys, *command, "--yes")[0] == 0
+
+
 def test_replicate_writes_whole_results_once(project: Path, capsys) -> None:
     status, out, err = run(capsys, "replicate", "apple")
     assert status == 0
@@ -249,7 +263,7 @@ def test_list_says_what_is_needed(project: Path, capsys) -> None:
     assert (demo["raw"], paper["raw"]) == (None, "the clinic's folder of *.txt")
     text = run(capsys, "list")[1]
     assert "demo (default): Demonstration" in text
-    assert "about 10 h on one GPU, 3 seeds" in text
+    assert "about 10 h on one workstation, 3 seeds" in text
 
 
 def test_other_studies_may_be_absent_or_broken(project: Path, capsys) -> None:
