@@ -20,16 +20,17 @@ class Left:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock, self._start = clock, clock()
-        self._said, self._first = self._start, None
+        self._said, self._first = self._start, -1  # when, and how much was done before
 
     def tell(self, done: int, total: int) -> None:
         """Say how much is done and about how long the rest takes, if the last time was long ago."""
         now = self._clock()
-        first = self._first = done if self._first is None else self._first
-        if done == first or now - self._said < EVERY:
+        if self._first < 0:
+            self._first = done
+        if done == self._first or now - self._said < EVERY:
             return
         self._said = now
         from common.training.processes import log  # which imports JAX
 
-        rest = (now - self._start) / (done - first) * (total - done) / 60
+        rest = (now - self._start) / (done - self._first) * (total - done) / 60
         log(f"{done} of {total} trainings and evaluations are done, {duration(rest)} left")
