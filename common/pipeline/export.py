@@ -18,7 +18,7 @@ from common.pipeline.card import card, path_of
 from common.pipeline.trained import Trained, find
 from common.results import metrics_file
 from common.study.protocol import SHIPPED, Prepared, Run, Shipped
-from common.training import network_files
+from common.training import network_files, network_metadata
 from common.training.processes import log
 
 MOST = 8.0  # MB of all networks of a study
@@ -57,7 +57,7 @@ def export(
     """
     shipped, seeds = _shipped(run), tuple(seeds or run.seeds[:1])
     folder = out or run.study.shipped_networks(run.experiment.name)
-    places = {seed: folder / f"seed_{seed}{network_files.SUFFIX}" for seed in seeds}
+    places = {seed: folder / f"seed_{seed}{network_metadata.SUFFIX}" for seed in seeds}
     if out:
         outputs.check_new(out, [*places.values(), *map(path_of, places.values())])
     _check_trained(run, seeds, out)
@@ -114,7 +114,7 @@ def _draft(
         },
         "metrics": metrics,
     }
-    file = folder / f"seed_{seed}{network_files.SUFFIX}"
+    file = folder / f"seed_{seed}{network_metadata.SUFFIX}"
     network_files.save(file, states, kept, described)  # to be compared; the card tells of it
     log(f"seed {seed}: compare the rounded networks with the trained ones")
     rounded = replace(found, source=file, folders={name: file / name for name in kept})

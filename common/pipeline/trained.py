@@ -22,7 +22,7 @@ from common.files import update, write_atomic
 from common.structured import read_json
 from common.study import config as configs
 from common.study.protocol import SHIPPED, Run, Unit, training_name
-from common.training import network_files
+from common.training import network_metadata
 
 NETWORK, INDEX, TUNED = "network.json", "networks.json", "tuned.json"
 METRICS = "metrics.json"
@@ -58,8 +58,8 @@ class Trained:
     def training(self, network: str) -> str:
         """Return which training a network came of: `Unit.training`."""
         place = self.folder(network)
-        if network_files.is_in_file(place):
-            training = network_files.described(place.parent)["networks"][network]
+        if network_metadata.is_in_file(place):
+            training = network_metadata.described(place.parent)["networks"][network]
             return f"{training} in float16"  # another network than that training's own
         described = _read(place / NETWORK)
         return training_name(network, described["key"], described["seed"])
@@ -67,7 +67,7 @@ class Trained:
     def metrics(self) -> dict[str, Any]:
         """Return what the evaluation of the seed measured; raises `InputError` if there is none."""
         if self.source.is_file():
-            return network_files.described(self.source)["metrics"]
+            return network_metadata.described(self.source)["metrics"]
         return read_json(self.source / METRICS, "give the folder of a seed that was evaluated")
 
 
@@ -156,7 +156,7 @@ def _warn(found: Trained) -> None:
 
 def _told(file: Path) -> str:
     """Return a line on shipped networks: whose they are, what they learned from, its license."""
-    its = network_files.described(file)
+    its = network_metadata.described(file)
     data = its["data"]
     stand_in = ", a stand-in" if data["stand_in"] else ""
     return (
@@ -167,8 +167,8 @@ def _told(file: Path) -> str:
 
 def _described(file: Path, checkpoint: Path, study: str, published: C) -> Trained:
     """Return what an index, the record of a network, or a shipped file says."""
-    if shipped := file.suffix == network_files.SUFFIX:
-        content = network_files.described(file)
+    if shipped := file.suffix == network_metadata.SUFFIX:
+        content = network_metadata.described(file)
     else:
         content = _read(file)
     if content.get("study") != study:
@@ -194,7 +194,7 @@ def _described(file: Path, checkpoint: Path, study: str, published: C) -> Traine
 
 def _by_seed(checkpoint: Path) -> list[Path]:
     """Return the index, the record of a network, or the shipped file of every seed, in order."""
-    if checkpoint.is_file() and checkpoint.suffix == network_files.SUFFIX:
+    if checkpoint.is_file() and checkpoint.suffix == network_metadata.SUFFIX:
         return [checkpoint]
     if not checkpoint.is_dir():
         raise InputError(f"--checkpoint {checkpoint}: no such folder")

@@ -24,7 +24,7 @@ from jaxtyping import PyTree
 
 from common.data.loader import Source, batches
 from common.errors import InputError
-from common.training import network_files
+from common.training import network_files, network_metadata
 from common.training.checkpoints import Checkpoints
 from common.training.finite import check_finite
 from common.training.mesh import data_mesh, replicate, shard
@@ -180,7 +180,7 @@ def trained_state(folder: Path, template: State, best: str | None = None) -> Sta
         InputError: there is no checkpoint, it is of another model, or one of those is damaged or
             gone that the training ended with.
     """
-    if network_files.is_in_file(folder):
+    if network_metadata.is_in_file(folder):
         return jax.device_put(network_files.load(folder, template), jax.local_devices()[0])
     checkpoints = checkpoints_of(folder, best)
     if (restored := checkpoints.restore_ended(template)) is None:

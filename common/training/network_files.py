@@ -18,18 +18,10 @@ import numpy as np
 
 from common import sealed
 from common.errors import InputError
-from common.pretrained.tensor_files import TensorFile, open_tensors, save_tensors
+from common.pretrained.tensor_files import open_tensors, save_tensors
+from common.training.network_metadata import ARRAYS, KEPT, REMEDY, record_of
 from common.training.packing import describe, difference, digest, pack, unpack
 from common.training.state import State
-
-SUFFIX = ".safetensors"
-_ARRAYS, _KEPT = "arrays", "kept"
-_REMEDY = "fetch it again, or export it anew"
-
-
-def is_in_file(place: Path) -> bool:
-    """Return whether the place of a network is in a file, and not a folder of checkpoints."""
-    return place.parent.suffix == SUFFIX and not place.parent.is_dir()
 
 
 def save(
@@ -54,8 +46,8 @@ def save(
             arrays[f"{network}/{name}"] = _halved(array)
     record: dict[str, Any] = {
         **described,
-        _KEPT: {name: list(parts) for name, parts in kept.items()},
-        _ARRAYS: {name: digest(array) for name, array in sorted(arrays.items())},
+        KEPT: {name: list(parts) for name, parts in kept.items()},
+        ARRAYS: {name: digest(array) for name, array in sorted(arrays.items())},
     }
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in record.items()}
     save_tensors(file, arrays, {**texts, sealed.DIGEST: sealed.digest(texts)})
@@ -68,44 +60,26 @@ def load(place: Path, template: State) -> State:
         InputError: the file is damaged, holds no such network, or one of another model.
     """
     with open_tensors(place.parent) as file:
-        record = _record(file)
-        if place.name not in record[_KEPT]:
-            known = ", ".join(record[_KEPT])
+        record = record_of(file)
+        if place.name not in record[KEPT]:
+            known = ", ".join(record[KEPT])
             raise InputError(f"{file.path}: no network '{place.name}' there, only {known}")
-        wanted = _part(template, record[_KEPT][place.name])
+        wanted = _part(template, record[KEPT][place.name])
         leaves, prefix = describe(wanted), f"{place.name}/"
         types = {name: np.dtype(dtype) for name, _, dtype in leaves}
         there = [name.removeprefix(prefix) for name in file if name.startswith(prefix)]
         saved = [[name, list(file.shape(prefix + name)), str(types.get(name))] for name in there]
         if differing := difference(sorted(saved), sorted(leaves)):
             raise InputError(
-                f"{file.path}: {place.name} is of another model: {differing}; {_REMEDY}"
+                f"{file.path}: {place.name} is of another model: {differing}; {REMEDY}"
             )
         packed: dict[str, list[np.ndarray]] = {}
         for name, _, dtype in leaves:
             array = file[prefix + name]
-            if digest(array) != record[_ARRAYS].get(prefix + name):
-                raise InputError(f"{file.path}: {prefix}{name} is damaged; {_REMEDY}")
+            if digest(array) != record[ARRAYS].get(prefix + name):
+                raise InputError(f"{file.path}: {prefix}{name} is damaged; {REMEDY}")
             packed.setdefault(dtype, []).append(array.astype(types[name]).ravel())
     return unpack({dtype: np.concatenate(parts) for dtype, parts in packed.items()}, wanted)
-
-
-def described(file: Path) -> dict[str, Any]:
-    """Return what `save` was told of the networks; raises `InputError` for any other file."""
-    with open_tensors(file) as opened:
-        record = _record(opened)
-    return {name: value for name, value in record.items() if name not in (_ARRAYS, _KEPT)}
-
-
-def _record(file: TensorFile) -> dict[str, Any]:
-    """Return the metadata of a file, checked by its digest."""
-    texts = dict(file.metadata)
-    known = texts.pop(sealed.DIGEST, None)
-    if not {_ARRAYS, _KEPT} <= set(texts):
-        raise InputError(f"{file.path}: not a file of networks that was exported here")
-    if known != sealed.digest(texts):
-        raise InputError(f"{file.path}: what it says of itself is damaged; {_REMEDY}")
-    return {name: json.loads(text) for name, text in texts.items()}
 
 
 def _part(state: State, kept: Sequence[str]) -> State:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from common.errors import InputError
 from common.pretrained.tensor_files import save_tensors
-from common.training import network_files
+from common.training import network_files, network_metadata
 from common.training.loop import trained_state
 from common.training.state import State
 
@@ -37,7 +37,7 @@ def saved(folder: Path, kept: tuple[str, ...] = ALL) -> Path:
 
 def test_a_network_comes_back_in_its_own_types_rounded_to_float16(tmp_path) -> None:
     place, before = saved(tmp_path), state()
-    assert network_files.is_in_file(place)
+    assert network_metadata.is_in_file(place)
     found = trained_state(place, state())
     kernel, rounded = (one.params["generator"]["kernel"][...] for one in (before, found))
     assert rounded.dtype == np.float32
@@ -64,7 +64,7 @@ def test_parts_that_were_not_kept_are_left_out(tmp_path) -> None:
 def test_equal_networks_are_equal_bytes_and_say_what_they_were_given(tmp_path) -> None:
     first, second = (saved(tmp_path / name).parent for name in "ab")
     assert first.read_bytes() == second.read_bytes()
-    described = network_files.described(first)
+    described = network_metadata.described(first)
     assert described == CARD
     assert list(described["data"]["parts"]) == ["b", "a"]  # an order that may matter
     with safe_open(first, "numpy") as file:
@@ -115,4 +115,4 @@ def test_another_model_or_network_and_other_files_are_refused(tmp_path) -> None:
     other = tmp_path / "other.safetensors"
     save_tensors(other, {"w": np.ones(3, np.float32)})
     with pytest.raises(InputError, match=r"other\.safetensors: not a file of networks"):
-        network_files.described(other)
+        network_metadata.described(other)
