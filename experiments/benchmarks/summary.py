@@ -83,7 +83,7 @@ def table(found: Sequence[Row]) -> str:
         "",
     ]
     cells = tuple(
-        (f"[{row.file}]({row.file}.md)", row.what, row.ratio, "met" if row.ratio <= GOAL else "no")
+        (row.file, row.what, row.ratio, "met" if row.ratio <= GOAL else "no")
         for row in sorted(found, key=lambda row: row.ratio)
     )
     body = tables.Table("", ("from", "what", "ratio", "goal"), cells, digits=3)

@@ -21,4 +21,4 @@ def test_rows_are_named_by_what_leads_to_their_ratio(tmp_path) -> None:
     assert row.is_step
     table = summary.table([row, row._replace(ratio=1.5)])
     assert "met by 1 of 2 rows" in table
-    assert "| [nets](nets.md) | 16–64 48x64 step | 1.50 | no |" in table
+    assert "| nets | 16–64 48x64 step | 1.50 | no |" in table
