@@ -17,9 +17,7 @@ from common.data.raw import BadFile
 from papers.rare_disease_controlnet import dicom
 
 PNG, JPEG = (".png",), (".jpg", ".jpeg")
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KINDS = (file_kinds.PNG, file_kinds.JPEG)
-DEEP = ("I", "F")  # how the modes of more than 8 bits begin: Pillow would cut these off at 255
 COLOR = 12.0  # mean difference of channels, in gray values, from which an image is no gray film
 SMALLEST = 32  # pixels a side
 ELONGATED = 2.0  # longer side by shorter side, from which an image is no chest film

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from pydicom.filereader import read_file_meta_info
 
 from common.data.dicom import tags_of
+from common.data.file_kinds import DICOM, JPEG, PNG, kind_of
 from common.data.raw import BadFile, unreadable
 from common.errors import InputError
 from papers.rare_disease_controlnet import gray_film
@@ -26,7 +27,8 @@ from papers.rare_disease_controlnet.desk.settings import Limits
 from papers.rare_disease_controlnet.dicom import ENDS
 
 NAME = 100  # characters of a file's name that are shown
-_SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "DICOM": ".dcm"}
+_SUFFIX = {PNG: ".png", JPEG: ".jpg", DICOM: ".dcm"}
+_DEEP = ("I", "F")  # how the modes of more than 8 bits begin: Pillow would cut these off at 255
 _OTHERS = {  # how files begin that are brought by mistake, or by somebody who tries
     b"GIF8": "a GIF image",
     b"BM": "a BMP image",
@@ -66,8 +68,8 @@ def accept(content: bytes, name: str, limits: Limits) -> UInt8[np.ndarray, "side
         with _ALONE, TemporaryDirectory() as folder:
             file = Path(folder) / f"film{_SUFFIX[kind]}"
             file.write_bytes(content)
-            _check_size(*(_size_of_dicom(file) if kind == "DICOM" else _size(content)), limits)
-            if kind == "PNG" and content[24:25] == b"\x10":
+            _check_size(*(_size_of_dicom(file) if kind == DICOM else _size(content)), limits)
+            if kind == PNG and content[24:25] == b"\x10":
                 file.write_bytes(_of_8_bits(content))
             return gray_film.read(file)
     except BadFile as error:
@@ -81,13 +83,9 @@ def shown(name: str) -> str:
 
 
 def _kind(content: bytes) -> str:
-    """Return what a file is by its first bytes."""
-    if content.startswith(gray_film.SIGNATURE):
-        return "PNG"
-    if content.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if content[128:132] == b"DICM":
-        return "DICOM"
+    """Return what a file is by its first bytes, as `gray_film` will take it."""
+    if (kind := kind_of(content)) in _SUFFIX:
+        return kind
     start = content[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     found = [other for begin, other in _OTHERS.items() if start.startswith(begin)]
     told = found[0] if found else "of another kind" if content else "empty"
@@ -132,7 +130,7 @@ def _of_8_bits(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as opened:
             image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith(gray_film.DEEP):
+            if image.mode.startswith(_DEEP):
                 return png.encoded(_stretched(np.asarray(image)))
             file = io.BytesIO()  # of colors and transparency Pillow has read the upper 8 bits
             image.convert("RGB").save(file, "PNG")

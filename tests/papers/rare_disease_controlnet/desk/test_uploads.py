@@ -211,6 +211,13 @@ def _deflated(tmp_path):
     return file.read_bytes()
 
 
+def test_a_deflated_dicom_file_is_refused_though_its_preamble_is_a_png(tmp_path):
+    small = saved(Image.new("L", (48, 48)))
+    assert len(small) <= 128
+    with pytest.raises(InputError, match="is deflated DICOM"):
+        accepted(small.ljust(128, b"\0") + _deflated(tmp_path)[128:])
+
+
 def test_damage_anywhere_is_a_line_or_a_film(tmp_path):
     choose = random.Random(1)
     for content in (saved(FILM), saved(FILM, "JPEG"), dicom(tmp_path), saved(FILM * np.uint16(9))):
