@@ -21,7 +21,6 @@ from common.errors import InputError
 from common.text import cells
 
 TIFF = (".tif", ".tiff")
-write = outputs.write
 
 Looked = TypeVar("Looked")
 

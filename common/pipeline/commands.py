@@ -200,7 +200,7 @@ def predict(
     device: str | None = None,
 ) -> Outcome:
     """Run a study's trained networks on the user's own scans; `flags` are those of the study."""
-    from common import devices
+    from common import devices, outputs
     from common.data import user_files
     from common.pipeline.shipped import checkpoint_of
     from common.study.options import flagged
@@ -218,7 +218,7 @@ def predict(
     found = checkpoint_of(study, checkpoint)
     rows = study.predict(found, source, out, skip_bad, *choice)
     if table is not None:
-        user_files.write({table: user_files.as_csv(rows)})
+        outputs.write({table: user_files.as_csv(rows)})
     return _written(study, out, rows)
 
 

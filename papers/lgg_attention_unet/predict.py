@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, UInt8
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
-from common import terminal
+from common import outputs, terminal
 from common.data import scans, user_files
 from common.data.finder import Account
 from common.data.images import resize_8_bits, resize_area
@@ -86,7 +86,7 @@ def predict(
         masks = predicted_mask(maps, config.evaluate)
         contents = [scans.mask_files(scan, masks), overlays(scan, images, masks)]
         contents += [scans.map_files(scan, maps)] if options.probabilities else []
-        user_files.write(
+        outputs.write(
             {
                 path: content
                 for file, *made in zip(one.files, *contents, strict=True)

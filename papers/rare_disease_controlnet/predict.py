@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, UInt8
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from common import terminal
-from common.data.user_files import Kinds, Rows, as_csv, check_output, shown, write
+from common import outputs, terminal
+from common.data.user_files import Kinds, Rows, as_csv, check_output, shown
 from common.errors import InputError, nearest
 from common.nn.predictor import Predictor
 from common.pipeline.trained import Trained, find_seeds
@@ -80,7 +80,7 @@ def predict(
         note = f"{file.name}: {', '.join(predicted)} by {arm}, {_learned_from(config)}"
         drawn = sheet(film, enlarged(maps[..., seen - (not single)], len(film)),
                       (NORMAL, *findings), chance, seen, note)  # fmt: skip
-        write({targets[file]: png(drawn)})
+        outputs.write({targets[file]: png(drawn)})
         rows.append(
             {
                 "file": shown(file, source),
@@ -90,7 +90,7 @@ def predict(
                 "written": [str(targets[file])],
             }
         )
-    write({out / TABLE: as_csv(rows)})
+    outputs.write({out / TABLE: as_csv(rows)})
     return Rows(rows, checked.account)
 
 

@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from common import outputs, terminal
 from common.data.raw import BadFile
-from common.data.user_files import write
 from common.errors import InputError, nearest
 from common.pipeline.trained import Trained, find, seeds_of
 from common.provenance import ROOT
@@ -60,7 +59,7 @@ def sample(checkpoint: Path | None, out: Path, choice: Sampling) -> list[dict[st
     maker = maker_of(trained, config, config.arms.main)
     prompt = choice.prompt or None
     films = _drawn(maker, requests, prompt)
-    write({out / name: content for name, content in followed(requests[0]).items()})
+    outputs.write({out / name: content for name, content in followed(requests[0]).items()})
     rows = []
     for name, request, film in zip(names, requests, films, strict=True):
         content = png.encoded(film)
@@ -69,7 +68,7 @@ def sample(checkpoint: Path | None, out: Path, choice: Sampling) -> list[dict[st
             out / f"{name}.png": content,
             out / f"{name}.json": f"{lineage.dumps()}\n".encode(),
         }
-        write(files)
+        outputs.write(files)
         rows.append(
             {
                 "film": f"{name}.png",
@@ -78,7 +77,7 @@ def sample(checkpoint: Path | None, out: Path, choice: Sampling) -> list[dict[st
                 "written": [str(file) for file in files],
             }
         )
-    write({sheet_file: figures.png(sheet(requests, films, lineage.spec.prompt))})
+    outputs.write({sheet_file: figures.png(sheet(requests, films, lineage.spec.prompt))})
     return rows
 
 

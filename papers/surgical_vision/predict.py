@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from common import terminal
-from common.data.user_files import Kinds, Rows, check_output, encoded, shown, write
+from common import outputs, terminal
+from common.data.user_files import Kinds, Rows, check_output, encoded, shown
 from common.errors import InputError, nearest
 from common.pipeline.trained import Trained, find
 from common.results.figures import png, title
@@ -92,7 +92,7 @@ def predict(
         )
         note = f"{file.name}: {MODELS[model].title}, learnt from {_learnt_from(config)}"
         drawn = png(sheet(face, made, asked, note))
-        write(dict(zip(targets[file], [*map(encoded, made), drawn], strict=True)))
+        outputs.write(dict(zip(targets[file], [*map(encoded, made), drawn], strict=True)))
         rows.append(
             {
                 "file": shown(file, source),

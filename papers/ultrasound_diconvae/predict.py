@@ -18,10 +18,10 @@ from matplotlib.colors import to_rgb
 from scipy.ndimage import binary_erosion
 from tqdm import tqdm
 
-from common import terminal
+from common import outputs, terminal
 from common.data.images import paste, resize_8_bits
 from common.data.raw import BadFile, refusal
-from common.data.user_files import TIFF, Rows, check_output, encoded, pages, shown, write
+from common.data.user_files import TIFF, Rows, check_output, encoded, pages, shown
 from common.metrics.biometry import head_circumference
 from common.nn.predictor import Predictor, in_batches
 from common.pipeline.trained import Trained, find_seeds
@@ -83,7 +83,7 @@ def predict(
         shown_as = [_content(frames, targets[file][0]) for frames in (seen.denoised, seen.labels)]
         maps = () if seen.chances is None else np.moveaxis(seen.chances, -1, 0)[1:]
         contents = (*shown_as, overlay, *map(pages, maps))
-        write(dict(zip(targets[file], contents, strict=True)))
+        outputs.write(dict(zip(targets[file], contents, strict=True)))
         measured = measures(clip, seen.labels, predictor.classes)
         written = [str(target) for target in targets[file]]
         rows.append({"file": shown(file, source), **measured, "written": written})

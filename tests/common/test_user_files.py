@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from common import outputs
 from common.data import user_files
 from common.data.raw import BadFile
 from common.data.user_files import Kinds
@@ -100,7 +101,7 @@ def test_output_never_harms_anybody_s_file_nor_itself(tmp_path, monkeypatch):
         (folder / "1_mask.png").touch()
     with pytest.raises(InputError, match=r"out/1_mask.png: is there, and not as it was written"):
         user_files.check_output(source, out, [out / "1_mask.png"])
-    user_files.write({out / "2_mask.png": b"by an earlier run"})
+    outputs.write({out / "2_mask.png": b"by an earlier run"})
     user_files.check_output(source, out, [out / "2_mask.png"])
     (out / "2_mask.png").write_bytes(b"and corrected by hand")
     with pytest.raises(InputError, match=r"out/2_mask.png: is there, and not as it was written"):
@@ -115,7 +116,7 @@ def test_output_never_harms_anybody_s_file_nor_itself(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="is a file"):
         user_files.check_output(source, source / "1_mask.png", [])
     with pytest.raises(InputError, match=r"1_mask.png/x cannot be written \("):
-        user_files.write({source / "1_mask.png" / "x": b""})
+        outputs.write({source / "1_mask.png" / "x": b""})
 
 
 def test_all_that_lies_in_the_input_is_accounted_for(tmp_path, capsys):
